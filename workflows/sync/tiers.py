@@ -45,6 +45,7 @@ class ProjectJob:
 class ProjectWork:
     def __init__(self) -> None:
         self._stops = False
+        self._job: ProjectJob | None = None
 
     @workflow.signal
     def stop(self) -> None:
@@ -53,6 +54,7 @@ class ProjectWork:
 
     @workflow.run
     async def run(self, job: ProjectJob) -> str:
+        self._job = job
         try:
             problem = await self._carry_out(job)
         except _JobStops:
@@ -101,6 +103,14 @@ class ProjectWork:
             self._look(page)
             if not page.left:
                 return page.failed
+            self._turn(order)
+
+    def _turn(self, order: TierOrder) -> None:
+        """After very many pages the job is begun anew, before its history is too long: pages begin from the rows as ever. Not a
+        collection: it has few, and its grace time would begin anew, too."""
+        assert self._job is not None
+        if workflow.info().is_continue_as_new_suggested() and self._job.kind != "gc":
+            workflow.continue_as_new(replace(self._job, order=replace(self._job.order, after=order.after)))
 
     def _look(self, page: TierPage) -> None:
         """Raises _JobStops."""
@@ -115,6 +125,7 @@ class ProjectWork:
             if not page.left:
                 return
             order = replace(order, after=page.last)
+            self._turn(order)
 
     async def _collect(self, job: ProjectJob) -> None:
         await self._walk(Collects.condemn, job.order, "what nothing refers to")
@@ -174,7 +185,7 @@ class ProjectWork:
     async def _deactivate(self, order: TierOrder) -> str:
         """All is archived and verified before anything hot goes; where that can not be, the project is active as before."""
         order = replace(order, pinned=True)
-        if workflow.patched("flush"):
+        if workflow.info().continued_run_id is None and workflow.patched("flush"):
             await workflow.execute_activity_method(
                 ProjectSteps.flush, order, summary="nodes commit what they have", **LONG
             )
