@@ -21,7 +21,7 @@ from schema.sync.commits import REFUSED
 from schema.sync.ignore import NAME as IGNORE_FILE
 from schema.sync.merge import ConflictRule
 from schema.sync.plan import StepKind, SyncPlan, SyncStep, plan, settled
-from schema.sync.trees import EntryKind, TreeEntry, ancestors, below, deep_first
+from schema.sync.trees import EntryKind, TreeEntry, deep_first
 from workers.syncing.folder import FolderGone, NodeFolder, Unrest
 from workers.syncing.link import (
     AGAIN_FIRST_SECONDS,
@@ -31,6 +31,7 @@ from workers.syncing.link import (
     ServiceSilent,
     path_in,
 )
+from workers.syncing.looking import Looking
 from workers.syncing.placing import REST_SECONDS, Placing
 from workers.syncing.sending import Sending
 from workers.syncing.state import AgentState, LocalFile
@@ -64,8 +65,6 @@ class NodeAgent:
         self._pages: asyncio.Queue[dict[str, Any]] = asyncio.Queue(1)
         self._open: set[bytes] = set()
         """Paths on which the sides may differ"""
-        self._unrest: set[bytes] = set()
-        """In motion, or not to be read: nothing is known of them now, least of all that they are gone"""
         self._problem: str | None = None
         self.commits = 0
 
@@ -82,6 +81,7 @@ class NodeAgent:
         ).start()  # fmt: skip
         parts, arrived = (self._folder, self._link, self._local, self._watch), self._news.set
         self._placing = Placing(*parts, arrived)
+        self._looking = Looking(self._folder, self._watch, self._local, self._state)
         self._sending = Sending(*parts, project["promotion"] == "strict", arrived)
         work = (self._rounds(), self._follow(), self._beat(), self._rescan())
         tasks = [asyncio.create_task(one) for one in work]
@@ -187,10 +187,10 @@ class NodeAgent:
         followed = self._state.cursor
         self._take_pages()
         rest, trees, seconds = self._watch.take()
-        looked = await asyncio.to_thread(self._look, rest, trees)
+        looked = await asyncio.to_thread(self._looking.look, rest, trees)
         if await self._is_away(looked):
             return seconds
-        paths = self._concerned(self._open | looked) - self._unrest
+        paths = self._looking.concerned(self._open | looked) - self._looking.unrest
         if paths:
             try:
                 await self._bring_together(paths)
@@ -217,7 +217,7 @@ class NodeAgent:
     def _leaves(self, looked: set[bytes]) -> bool:
         """Nothing in here waits for the project, and nothing in the project for this folder."""
         followed = int(self._state.cursor.partition(".")[0]) >= self._head and self._pages.empty()
-        waits = self._open | looked | self._unrest
+        waits = self._open | looked | self._looking.unrest
         return self._tier == "inactive" and not self._keeps and followed and not waits and not self._watch.waiting
 
     def _withdraw(self) -> None:
@@ -259,71 +259,6 @@ class NodeAgent:
             self._state.seen[path] = entry
         self._open.add(path)
 
-    def _look(self, rest: set[bytes], trees: set[bytes]) -> set[bytes]:
-        """The paths that are not what they were. In a thread."""
-        self._folder.check()
-        if IGNORE_FILE in rest or b"" in trees:
-            self._folder.read_ignore()
-            trees = trees | {b""} if IGNORE_FILE in rest else trees
-        paths = set(rest)
-        for top in trees:
-            paths |= {top, *self._folder.walk(top)} if top else set(self._folder.walk(top))
-        paths |= self._known_in(trees)
-        changed, gone = set[bytes](), set[bytes]()
-        for path in paths:
-            changed |= self._look_at(path, gone)
-        inside = below(self._local, {path for path in gone if path not in self._local})
-        for path in inside:
-            del self._local[path]
-        return changed | inside
-
-    def _known_in(self, trees: set[bytes]) -> set[bytes]:
-        """What was there, or was agreed on. In a directory that is new there was nothing."""
-        known = (self._local, self._state.agreed)
-        if b"" in trees:
-            return {path for tree in known for path in tree}
-        tops = {top for top in trees if any(top in tree for tree in known)}
-        return {path for tree in known for path in below(tree, tops)} if tops else set()
-
-    def _look_at(self, path: bytes, gone: set[bytes]) -> set[bytes]:
-        """`gone`: takes a directory that is not there any more."""
-        before = self._local.get(path)
-        known = (before.entry.sha, before.key) if before and before.key else self._state.hashes.get(path)
-        try:
-            now = self._folder.look(path, known)
-        except Unrest:
-            self._unrest.add(path)
-            self._watch.again(path, REST_SECONDS)
-            return set()
-        self._unrest.discard(path)
-        if now is None:
-            if before is not None and before.entry.directory:
-                gone.add(path)
-            self._local.pop(path, None)
-            return {path} if before is not None or path in self._state.agreed else set()
-        self._local[path] = now
-        new = {above for above in ancestors(path) if above not in self._local}
-        for above in new:
-            self._look_at(above, gone)
-        same = before is not None and before.entry == now.entry == self._state.agreed.get(path)
-        return new if same else new | {path}
-
-    def _concerned(self, paths: set[bytes]) -> set[bytes]:
-        """With the directories above, and all that lies in a directory that goes."""
-        known = paths | {above for path in paths for above in ancestors(path)}
-        gone = {path for path in paths if self._goes(path)}
-        if gone:
-            for tree in (self._local, self._state.seen, self._state.agreed):
-                known |= below(tree, gone)
-        return known
-
-    def _goes(self, path: bytes) -> bool:
-        """A directory in one tree, not in another, and not just new: what lies in a new one differs, and is open itself."""
-        local, agreed = self._local.get(path), self._state.agreed.get(path)
-        entries = [local.entry if local else None, self._state.seen.get(path), agreed]
-        kinds = {None if entry is None else entry.kind for entry in entries}
-        return EntryKind.DIRECTORY in kinds and (EntryKind.FILE in kinds or (agreed is not None and None in kinds))
-
     async def _bring_together(self, paths: set[bytes]) -> None:
         """Of a long fill as much as goes before what this folder has for the others: the rest is done by the next rounds."""
         made = self._planned(paths)
@@ -362,6 +297,8 @@ class NodeAgent:
         for path in paths:
             if path in now:
                 self._state.agreed[path] = now[path]
+                if seen.get(path) == now[path]:  # one object for all sides: there are very many
+                    self._state.seen[path] = now[path]
             else:
                 self._state.agreed.pop(path, None)
         self._open = {path for path in self._open | paths if self._differs(path)}

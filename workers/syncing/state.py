@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from schema.sync.trees import EntryKind, TreeEntry
@@ -57,9 +57,16 @@ class AgentState:
             self.revisions[path] = revision
             if kind is not None:
                 self.seen[path] = TreeEntry(EntryKind(kind), mode, sha, size)
-        rows = self._db.execute("SELECT * FROM agreed")
-        self.agreed = {path: TreeEntry(EntryKind(kind), mode, sha, size) for path, kind, mode, sha, size in rows}
+        self.agreed = dict(self._agreed())
         self.hashes = {path: (sha, tuple(key)) for path, sha, *key in self._db.execute("SELECT * FROM files")}
+        """Of files that were not looked at since the start"""
+
+    def _agreed(self) -> Iterator[tuple[bytes, TreeEntry]]:
+        """What both sides have is one object: there are very many."""
+        for path, kind, mode, sha, size in self._db.execute("SELECT * FROM agreed"):
+            entry = TreeEntry(EntryKind(kind), mode, sha, size)
+            seen = self.seen.get(path)
+            yield path, seen if seen is not None and seen == entry else entry
 
     def _fact(self, name: str) -> str | None:
         row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
