@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 from activities.commands import tasks
-from activities.executors.base import Identity, Source, Task
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.stage import Source
+from activities.executors.contract.task import Task
 from schema import errors
 from schema.commands.intents import Appears, Changes, Restore, copied_of
 from schema.paths import NodePath

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from activities.executors.base import Executor
+from activities.executors.contract.executor import Executor
 from schema.commands.payloads import Outcome
 from schema.commands.verdicts import Verdict
 from schema.ids import CommandId, MountId

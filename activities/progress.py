@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 
 if TYPE_CHECKING:
-    from activities.executors.base import Content, Fetch, Identity, Source
+    from activities.executors.contract.executor import Content, Fetch
+    from activities.executors.contract.identity import Identity
+    from activities.executors.contract.stage import Source
 
 
 @dataclass(slots=True)

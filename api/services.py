@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from starlette.requests import Request
 
-from activities.executors.base import Executor, Identity
+from activities.executors.contract.executor import Executor
+from activities.executors.contract.identity import Identity
 from activities.sync.contents import Contents
 from activities.threads import MountThreads
 from api.submission import Commands

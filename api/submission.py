@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from activities.executors.base import Locks, Stage
+from activities.executors.contract.executor import Locks
+from activities.executors.contract.stage import Stage
 from schema.commands.command import Command
 from schema.commands.payloads import Outcome
 from schema.errors import FilestoreError

@@ -22,8 +22,8 @@ from psycopg_pool import PoolTimeout
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.service import RPCError
 
-from activities.executors.base import Entry as StorageEntry
-from activities.executors.base import Executor, Locks
+from activities.executors.contract.executor import Executor, Locks
+from activities.executors.contract.listing import Entry as StorageEntry
 from activities.executors.kinds import open_executor
 from schema import check, errors
 from schema.check import Finding, FindingKind, ListedFacts, RecordFacts, Severity, StageEntry, StorageFacts

@@ -28,7 +28,8 @@ from activities.drift.observe import Observe
 from activities.drift.scrub import Scrub
 from activities.events.deliver import Deliver
 from activities.events.publish import Bus, Publish
-from activities.executors.base import Executor, Identity
+from activities.executors.contract.executor import Executor
+from activities.executors.contract.identity import Identity
 from activities.executors.kinds import open_executor, prepare_storage, prove_locks, prove_storage, read_sentinel
 from activities.operations.chunk import NextChunk
 from activities.operations.forget import ForgetNodes

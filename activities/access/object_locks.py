@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.executors.base import LocksObjects, ObjectLocks
+from activities.executors.contract.locking import LocksObjects, ObjectLocks
 from activities.progress import current
 from schema.access.object_locks import DueHold, HeldObject, LockedObject, LockProof
 from schema.errors import FilestoreError

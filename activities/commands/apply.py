@@ -12,7 +12,8 @@ from temporalio import activity
 
 from activities.commands.fresh import FreshAttempts
 from activities.commands.tasks import task_of
-from activities.executors.base import Done, Executor, Locks, Refused, Result, Task
+from activities.executors.contract.executor import Executor, Locks
+from activities.executors.contract.task import Done, Refused, Result, Task
 from schema import errors
 from schema.commands.command import Status
 from schema.commands.payloads import Applied, AppliedList, Begun

@@ -11,7 +11,9 @@ from temporalio import activity
 from activities.commands import holds, quotas
 from activities.commands.fresh import FreshAttempts
 from activities.commands.rights import Rights
-from activities.executors.base import Identity, Locks, TreesByItem
+from activities.executors.contract.executor import Locks
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.trees import TreesByItem
 from activities.failures import by_halves, in_one
 from schema import errors
 from schema.commands.atomic import decide_atomic, taken

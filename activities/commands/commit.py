@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.commands.compensate import taken_back
-from activities.executors.base import Marks
+from activities.executors.contract.abilities import Marks
 from activities.failures import by_halves, passes
 from schema import errors
 from schema.commands.atomic import none_of

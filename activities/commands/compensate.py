@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from activities.commands.tasks import task_of
-from activities.executors.base import Done, Executor
+from activities.executors.contract.executor import Executor
+from activities.executors.contract.task import Done
 from schema import errors
 from schema.commands.command import Status
 from schema.commands.payloads import Applied

@@ -12,7 +12,10 @@ from temporalio import activity
 
 from activities import items
 from activities.commands.tasks import departure_of, task_of
-from activities.executors.base import Done, Executor, Locks, Refused, Source, Step, Task, TreesByItem, trees_of
+from activities.executors.contract.executor import Executor, Locks
+from activities.executors.contract.stage import Source
+from activities.executors.contract.task import Done, Refused, Step, Task
+from activities.executors.contract.trees import TreesByItem, trees_of
 from activities.failures import passes
 from schema.commands import intents
 from schema.commands.payloads import CommandIds

@@ -13,18 +13,11 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities import items
-from activities.executors.base import (
-    Content,
-    Copied,
-    Executor,
-    Fetch,
-    Identity,
-    Source,
-    Step,
-    Task,
-    TreesByItem,
-    trees_of,
-)
+from activities.executors.contract.executor import Content, Executor, Fetch
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.stage import Copied, Source
+from activities.executors.contract.task import Step, Task
+from activities.executors.contract.trees import TreesByItem, trees_of
 from activities.executors.drafts import pour
 from activities.progress import beat_once, counted, current, followed
 from schema import errors

@@ -1,6 +1,7 @@
 """An intent, as stored in a command's row, read back as the task an executor understands."""
 
-from activities.executors.base import Identity, Step, Task
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.task import Step, Task
 from schema.commands import intents
 from schema.commands.intents import (
     Changes,

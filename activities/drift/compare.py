@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
-from activities.executors.base import Seen, Unseen
+from activities.executors.contract.listing import Seen, Unseen
 from schema.drift.sightings import Sighting, SightState, same_facts
 from schema.nodes import NodeKind
 from schema.store.looks import BelievedChild

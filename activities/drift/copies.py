@@ -6,7 +6,10 @@ import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from activities.executors.base import Content, Draft, Executor, Identity, Links, Source, Stage
+from activities.executors.contract.abilities import Links
+from activities.executors.contract.executor import Content, Executor
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.stage import Draft, Source, Stage
 from activities.executors.drafts import pour
 from schema import errors
 from schema.nodes import NodeKind

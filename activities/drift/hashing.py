@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from activities.executors.base import Content, Executor, Folders
+from activities.executors.contract.executor import Content, Executor
+from activities.executors.contract.folders import Folders
 from schema.drift.sightings import PHANTOM, Sighting, SightState
 from schema.errors import FilestoreError, Forbidden, MountOffline, NodeNotFound, NotADirectory
 from schema.nodes import NodeKind

@@ -32,7 +32,7 @@ from schema.store.drift_hints import Hint
 from schema.store.heals import DueFinding, HealProblem
 
 if TYPE_CHECKING:
-    from activities.executors.base import Executor
+    from activities.executors.contract.executor import Executor
     from activities.ports import Executors
     from activities.threads import MountThreads
     from schema.store.connection import Connection

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING
 import orjson
 
 from activities.drift.compare import LAST_NAME, ComparedListing, Listing, compare, told_digest
-from activities.executors.base import Executor, Keyed, ScanPage, Seen, Unseen
+from activities.executors.contract.abilities import Keyed
+from activities.executors.contract.executor import Executor
+from activities.executors.contract.listing import ScanPage, Seen, Unseen
 from schema.drift.sightings import Sighting, SightState
 from schema.errors import MountOffline, NodeNotFound
 from schema.nodes import NodeKind

@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from activities.drift.listers import Listers
-from activities.executors.base import FolderPage, Folders, FolderVerdict, SievedPage, Sieves
+from activities.executors.contract.folders import FolderPage, Folders, FolderVerdict, SievedPage, Sieves
 from schema.drift.looks import Look
 from schema.store import looks as store
 from schema.store.looks import KnownDirectories, LookPage

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from activities import budgets
-from activities.executors.base import FolderPage, SieveApart, SievedPage, Sieves
+from activities.executors.contract.folders import FolderPage, SieveApart, SievedPage, Sieves
 
 if TYPE_CHECKING:
     from activities.threads import MountThreads

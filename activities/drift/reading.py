@@ -16,7 +16,9 @@ from activities.drift.compare import ComparedListing, Listing, compare, is_at
 from activities.drift.hashing import chunks, hashed
 from activities.drift.keys import read_keys, told_twice
 from activities.drift.known import KnownTree
-from activities.executors.base import Executor, Folders, ScanPage, Seen, SeenFolder, Sieves, Unseen
+from activities.executors.contract.executor import Executor
+from activities.executors.contract.folders import Folders, Sieves
+from activities.executors.contract.listing import ScanPage, Seen, SeenFolder, Unseen
 from schema.drift.looks import Look, LookPlace, outermost
 from schema.drift.sightings import Sighting, SightState
 from schema.errors import NodeNotFound

@@ -12,7 +12,7 @@ from temporalio import activity
 
 from activities.drift.hashing import chunks, sighted
 from activities.drift.observe import OWN
-from activities.executors.base import Executor
+from activities.executors.contract.executor import Executor
 from activities.operations.verify import read_again
 from activities.progress import current
 from schema.drift.looks import LookState

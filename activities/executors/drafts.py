@@ -7,7 +7,8 @@ is the answer for its own draft; only MountOffline is raised, for it concerns al
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from activities.executors.base import Content, Draft, Stage, StageWriter
+from activities.executors.contract.executor import Content, StageWriter
+from activities.executors.contract.stage import Draft, Stage
 from schema.errors import FilestoreError, MountOffline
 from schema.ids import CommandId
 

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from activities.executors.base import Executor, Identity, LocksObjects, Rooted
+from activities.executors.contract.abilities import Rooted
+from activities.executors.contract.executor import Executor
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.locking import LocksObjects
 from activities.executors.local.kind import LocalKind
 from activities.executors.s3.kind import S3Kind
 from schema.access.object_locks import LockProof

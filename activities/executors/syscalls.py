@@ -12,7 +12,7 @@ import os
 import stat
 import struct
 
-from activities.executors.base import Identity
+from activities.executors.contract.identity import Identity
 
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2

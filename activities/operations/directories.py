@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from activities.executors.base import Draft, Stage
+from activities.executors.contract.stage import Draft, Stage
 from schema import errors
 from schema.commands.command import Command, CommandKind
 
 if TYPE_CHECKING:
-    from activities.executors.base import Executor
+    from activities.executors.contract.executor import Executor
 
 
 def staged(executor: Executor, commands: Sequence[Command]) -> list[Command]:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from activities.executors.base import Identity
+from activities.executors.contract.identity import Identity
 from schema import errors
 from schema.ids import MountId, NodeId
 from schema.operations.imports import ImportItem
@@ -17,7 +17,7 @@ from schema.operations.operation import ItemState
 from schema.store.imports import Place, Unhashed
 
 if TYPE_CHECKING:
-    from activities.executors.base import Executor
+    from activities.executors.contract.executor import Executor
     from activities.threads import MountThreads
 
 _AT_ONCE = 2

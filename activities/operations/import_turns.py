@@ -10,7 +10,7 @@ from schema.operations.operation import Operation, OperationState
 from schema.store import operations as operation_store
 
 if TYPE_CHECKING:
-    from activities.executors.base import Executor
+    from activities.executors.contract.executor import Executor
     from schema.store.connection import Connection
 
 _SECONDS = 10.0

@@ -16,7 +16,8 @@ from uuid import UUID
 
 from temporalio import activity
 
-from activities.executors.base import Counting, ScanPage
+from activities.executors.contract.abilities import Counting
+from activities.executors.contract.listing import ScanPage
 from activities.operations.import_hashes import hash_contents
 from activities.operations.import_turns import ImportStopped, ImportTurn, counted, goes_on, lock_turn
 from schema import errors

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 
-from activities.executors.base import purges_of
+from activities.executors.contract.abilities import purges_of
 from activities.operations.work import Portion
 from activities.progress import beat_once
 from schema import errors

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from activities.executors.base import Executor, Identity
+from activities.executors.contract.executor import Executor
+from activities.executors.contract.identity import Identity
 from activities.executors.drafts import PIECE
 from activities.operations.work import Portion
 from activities.progress import Progress, beat_once, current

@@ -14,7 +14,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
-from activities.executors.base import ColdCopies, ColdFile, KeepsCold
+from activities.executors.contract.cold import ColdCopies, ColdFile, KeepsCold
 from activities.sync.cold_keys import cold_prefix, new_cold_key
 from activities.sync.hot import SMALL_MAX, HotMissing, HotUnavailable
 from activities.sync.traffic import Traffic

@@ -10,12 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from activities.executors.base import LinksCold
+from activities.executors.contract.cold import LinksCold
 from activities.sync.cold_keys import cold_key, new_cold_key
 from schema.errors import InvalidRequest, NotFound, NotSupported
 
 if TYPE_CHECKING:
-    from activities.executors.base import ColdCopies, UploadLink
+    from activities.executors.contract.cold import ColdCopies
+    from activities.executors.contract.stage import UploadLink
     from activities.sync.contents import Contents
     from activities.threads import MountThreads
     from schema.store.projects import Project

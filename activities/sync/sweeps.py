@@ -23,7 +23,7 @@ from schema.sync.manifests import empty_root, pages_below
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from activities.executors.base import ColdFile
+    from activities.executors.contract.cold import ColdFile
     from activities.sync.contents import Contents
     from schema.store.objects import ObjectRow
     from schema.store.projects import Project

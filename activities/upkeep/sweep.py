@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from activities.commands.finish import Finish
-from activities.executors.base import Executor, OwnUploads, TrashByDay
+from activities.executors.contract.abilities import OwnUploads, TrashByDay
+from activities.executors.contract.executor import Executor
 from schema.errors import FilestoreError, MountReadOnly, StorageFull
 from schema.ids import CommandId, MountId, is_command_id
 from schema.store import leftovers as leftover_store

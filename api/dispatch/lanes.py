@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from activities.executors.base import Identity
+from activities.executors.contract.identity import Identity
 from activities.ports import Executors
 from activities.threads import MountThreads
 from api.dispatch.answers import Answers

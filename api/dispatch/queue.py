@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from activities.executors.base import Locks
+from activities.executors.contract.executor import Locks
 from api.submission import Submission
 from schema import errors
 from schema.commands.claims import Claim, conflicts

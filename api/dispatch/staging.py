@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import structlog
 
-from activities.executors.base import Draft, Executor, Locks, Stage
+from activities.executors.contract.executor import Executor, Locks
+from activities.executors.contract.stage import Draft, Stage
 from activities.ports import Executors
 from api.dispatch.queue import WaitingCommand
 from schema import errors

@@ -8,7 +8,7 @@ from typing import Any
 
 from activities.drift.hashing import sighted
 from activities.drift.observe import LookOrder
-from activities.executors.base import Keyed
+from activities.executors.contract.abilities import Keyed
 from api.drift.bodies import DecisionBody
 from api.services import Front
 from schema import paths

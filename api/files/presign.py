@@ -6,7 +6,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from activities.executors.base import direct_reads_of
+from activities.executors.contract.direct import direct_reads_of
 from api.access.admission import admit
 from api.access.audited import note_read
 from api.files.downloads import downloads_of

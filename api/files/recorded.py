@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from activities.executors.base import Content, Executor, Identity
+from activities.executors.contract.executor import Content, Executor
+from activities.executors.contract.identity import Identity
 from api.services import Front
 from schema.errors import ContentExpired, FilestoreError, NodeNotFound, NotADirectory, PathBusy, VersionConflict
 from schema.ids import MountId, NodeId

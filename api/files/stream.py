@@ -8,7 +8,7 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from activities.executors.base import Content
+from activities.executors.contract.executor import Content
 from activities.threads import MountThreads
 from api.http.presence import disconnected
 from api.http.ranges import Range

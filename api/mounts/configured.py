@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from activities.executors.base import Identity
+from activities.executors.contract.identity import Identity
 from activities.executors.kinds import kind_of
 from api.http.errors import invalid
 from api.mounts.bodies import NewMountBody

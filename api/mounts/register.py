@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.errors import UniqueViolation
 
-from activities.executors.base import Identity
+from activities.executors.contract.identity import Identity
 from activities.executors.kinds import kind_of
 from api.mounts.bodies import MountChanges, MountFields, NewMountBody
 from api.services import ExecutorsOfMounts, Front

@@ -5,7 +5,9 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 
-from activities.executors.base import Executor, Locks, Stage, StageWriter, UploadBounds
+from activities.executors.contract.abilities import UploadBounds
+from activities.executors.contract.executor import Executor, Locks, StageWriter
+from activities.executors.contract.stage import Stage
 from activities.threads import MountThreads
 from api.http import digests as checksums
 from api.http.digests import Checksum

@@ -22,7 +22,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from activities import budgets
-from activities.executors.base import Executor, Identity
+from activities.executors.contract.executor import Executor
+from activities.executors.contract.identity import Identity
 from activities.executors.kinds import prepare_storage, prove_storage, read_sentinel
 from activities.executors.local.executor import LocalExecutor
 from api.app import create_app

@@ -9,9 +9,8 @@ import httpx2
 import pytest
 
 from schema.commands.command import CommandKind
-from schema.store import events
 from tests.api.conftest import FrontOfTest, Tree
-from tests.store.helpers import Protocol, asked, delete, mkdir, upload
+from tests.store.helpers import Protocol, asked, delete, mkdir, settle_journal, upload
 
 OPERATION = "01993d5e-7c1a-7000-8000-0123456789ab"
 
@@ -107,8 +106,7 @@ async def test_what_can_be_asked_for(client: httpx2.AsyncClient, tree: Tree) -> 
 async def settle(tree: Tree) -> None:
     """As the publisher does it, over and over."""
     async with tree.pool.connection() as connection:
-        await events.settle_entries(connection)
-        await events.settle_entries(connection)
+        await settle_journal(connection)
 
 
 async def page(client: httpx2.AsyncClient, tree: Tree, **params: Any) -> tuple[list[str], dict[str, Any]]:

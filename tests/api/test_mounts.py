@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from activities.executors.base import DirectReads
+from activities.executors.contract.direct import DirectReads
 from activities.executors.kinds import KINDS
 from activities.executors.local.executor import LocalExecutor
 from activities.executors.s3.executor import S3Executor

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from activities.executors.base import Identity
+from activities.executors.contract.identity import Identity
 from schema.errors import MountOffline
 from schema.ids import NodeId
 from schema.paths import NodePath

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from activities.executors.base import Executor
+from activities.executors.contract.executor import Executor
 from api.http import body as http_body
 from api.uploads import spool
 from schema import errors

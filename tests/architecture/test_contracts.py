@@ -35,7 +35,7 @@ PLANTED: Mapping[str, Sequence[tuple[str, str]]] = {
         ("workers/engine/served.py", "workers.wiring")
     ],
     "In activities: effects, their ports, executors, the table of threads": [
-        ("activities/executors/base.py", "activities.commands.tasks")
+        ("activities/executors/contract/task.py", "activities.commands.tasks")
     ],
     "The engine is handed what it runs: it makes no bus, no threads and no connections": [
         ("workers/engine/engine.py", "workers.buses.redis")

@@ -10,19 +10,11 @@ from typing import Protocol, cast
 
 import pytest
 
-from activities.executors.base import (
-    Done,
-    Draft,
-    Executor,
-    Identity,
-    Refused,
-    Result,
-    Source,
-    Stage,
-    Step,
-    Task,
-    TreesByItem,
-)
+from activities.executors.contract.executor import Executor
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.stage import Draft, Source, Stage
+from activities.executors.contract.task import Done, Refused, Result, Step, Task
+from activities.executors.contract.trees import TreesByItem
 from activities.executors.kinds import KINDS, Kind, open_executor, prepare_storage
 from activities.executors.local.executor import LocalExecutor
 from activities.executors.memory.executor import MemoryExecutor

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from activities.executors.base import Done, Identity, Refused, Result, Source, Task
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.stage import Source
+from activities.executors.contract.task import Done, Refused, Result, Task
 from schema.errors import NodeNotFound, VersionConflict
 from schema.ids import new_command_id
 from schema.paths import NodePath

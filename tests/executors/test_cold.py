@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.executors.base import ColdCopies
+from activities.executors.contract.cold import ColdCopies
 from activities.executors.local.executor import LocalExecutor
 from activities.executors.s3 import cold as s3_cold
 from activities.executors.s3.executor import S3Executor

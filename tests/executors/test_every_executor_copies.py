@@ -7,18 +7,12 @@ from dataclasses import replace
 import httpx2
 import pytest
 
-from activities.executors.base import (
-    Content,
-    Done,
-    Identity,
-    Source,
-    Step,
-    Task,
-    TreesByItem,
-    Unclear,
-    direct_reads_of,
-    direct_uploads_of,
-)
+from activities.executors.contract.direct import direct_reads_of, direct_uploads_of
+from activities.executors.contract.executor import Content
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.stage import Source
+from activities.executors.contract.task import Done, Step, Task, Unclear
+from activities.executors.contract.trees import TreesByItem
 from activities.executors.memory.executor import MemoryExecutor
 from schema.errors import ContentExpired, FilestoreError, NotSupported, VersionConflict
 from schema.ids import new_command_id

@@ -2,7 +2,8 @@
 
 import pytest
 
-from activities.executors.base import Done, Identity, Task, Unclear
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.task import Done, Task, Unclear
 from schema import faults
 from schema.errors import ContentExpired
 from schema.paths import NodePath

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from activities.executors import syscalls
-from activities.executors.base import Copied, Done, Source, Unclear
+from activities.executors.contract.stage import Copied, Source
+from activities.executors.contract.task import Done, Unclear
 from activities.executors.local import flushes as local_flushes
 from schema.errors import Forbidden, Interrupted, InvalidRequest, NotSupported, VersionConflict
 from schema.ids import CommandId, new_command_id
@@ -417,7 +418,8 @@ def test_a_tree_in_the_trash_that_strangers_wrote_to_is_left_alone(disk: Bench, 
 FULL = """
 import os, sys
 sys.path.insert(0, {project!r})
-from activities.executors.base import *
+from activities.executors.contract.stage import Copied, Source
+from activities.executors.contract.task import Done, Unclear
 from activities.executors.local.executor import LocalExecutor
 from schema.errors import StorageFull
 from schema.ids import new_command_id

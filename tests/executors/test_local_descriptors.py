@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from activities.executors.base import Done, Draft, Stage
+from activities.executors.contract.stage import Draft, Stage
+from activities.executors.contract.task import Done
 from activities.executors.local.executor import LocalExecutor
 from schema.errors import Unavailable
 from schema.ids import new_command_id

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from activities.executors.base import Done, Identity, Refused, Result, Step, Task, Unclear
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.task import Done, Refused, Result, Step, Task, Unclear
 from activities.executors.local.executor import LocalExecutor
 from activities.executors.memory.executor import MemoryExecutor
 from schema import faults

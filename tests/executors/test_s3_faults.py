@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from activities.executors.base import Done, Refused, Result, Source, Step, Task
+from activities.executors.contract.stage import Source
+from activities.executors.contract.task import Done, Refused, Result, Step, Task
 from activities.executors.s3 import upload as s3_upload
 from activities.executors.s3.executor import S3Executor
 from activities.executors.s3.wire import account as s3_account

@@ -8,7 +8,11 @@ from typing import cast
 
 import pytest
 
-from activities.executors.base import Content, Done, Identity, Refused, Source, Step, Task, TreesByItem
+from activities.executors.contract.executor import Content
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.stage import Source
+from activities.executors.contract.task import Done, Refused, Step, Task
+from activities.executors.contract.trees import TreesByItem
 from activities.executors.memory.executor import MemoryExecutor
 from activities.executors.s3.executor import OBJECT_MAX
 from activities.executors.s3.keys import KEY_MAX

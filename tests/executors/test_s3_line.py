@@ -15,7 +15,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
-from activities.executors.base import Done
+from activities.executors.contract.task import Done
 from activities.executors.s3.errors import Broken
 from activities.executors.s3.wire import line as s3_line
 from activities.executors.s3.wire.line import WireLine

@@ -2,7 +2,8 @@
 
 import pytest
 
-from activities.executors.base import Done, Identity, Task, Unclear
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.task import Done, Task, Unclear
 from tests.executors.bench_s3 import outside
 from tests.executors.conftest import Bench, SimulatedCrash, When, again, crash, refused
 from tests.fix_s3 import S3Mount

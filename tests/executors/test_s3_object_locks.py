@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from activities.executors.base import Done, Source
+from activities.executors.contract.stage import Source
+from activities.executors.contract.task import Done
 from activities.executors.s3.bucket import Bucket, FoundObject
 from activities.executors.s3.errors import RETAINED, Missing
 from activities.executors.s3.keys import Keys

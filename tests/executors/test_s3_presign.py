@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from activities.executors.base import UploadLink
+from activities.executors.contract.stage import UploadLink
 from activities.executors.s3 import presign as s3_presign
 from activities.executors.s3.executor import S3Executor
 from schema.errors import ChecksumMismatch, MountOffline, PayloadTooLarge

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from activities.executors.base import Identity, direct_reads_of
+from activities.executors.contract.direct import direct_reads_of
+from activities.executors.contract.identity import Identity
 from activities.executors.s3 import content as s3_content
 from activities.executors.s3.listing import ListedObject
 from schema.errors import InvalidPath, InvalidRequest, MountOffline, NodeNotFound, NotADirectory, VersionConflict

@@ -2,7 +2,7 @@
 
 import pytest
 
-from activities.executors.base import Task
+from activities.executors.contract.task import Task
 from tests.executors.bench_s3 import OutsideBucket
 from tests.executors.conftest import Bench
 from tests.fix_s3 import S3Mount

@@ -9,7 +9,9 @@ from typing import cast
 
 import pytest
 
-from activities.executors.base import Done, OwnUploads, Stage, Step, Task
+from activities.executors.contract.abilities import OwnUploads
+from activities.executors.contract.stage import Stage
+from activities.executors.contract.task import Done, Step, Task
 from activities.executors.s3 import upload as s3_upload
 from activities.executors.s3.executor import S3Executor
 from schema.ids import CommandId, new_command_id

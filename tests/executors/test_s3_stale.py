@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from activities.executors.base import Done, Step, Task
+from activities.executors.contract.task import Done, Step, Task
 from schema.ids import new_command_id
 from schema.paths import NodePath
 from tests.executors.bench_s3 import OutsideBucket

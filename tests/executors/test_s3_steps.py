@@ -11,7 +11,9 @@ from typing import cast
 
 import pytest
 
-from activities.executors.base import Done, Identity, Source, Step, Task, Unclear
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.stage import Source
+from activities.executors.contract.task import Done, Step, Task, Unclear
 from activities.executors.s3.bucket import Bucket
 from activities.executors.s3.executor import S3Executor
 from schema.errors import ContentExpired, NotSupported, VersionConflict

@@ -17,7 +17,8 @@ from activities import budgets
 from activities.commands.apply import Apply
 from activities.commands.finish import Finish
 from activities.commands.fresh import FreshAttempts
-from activities.executors.base import Executor, Identity
+from activities.executors.contract.executor import Executor
+from activities.executors.contract.identity import Identity
 from activities.executors.kinds import KINDS, open_executor, prepare_storage, prove_locks, prove_storage, read_sentinel
 from api.mounts import register
 from api.mounts.bodies import NewMountBody

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from activities.executors.base import Draft, Identity, Result, Stage, Task
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.stage import Draft, Stage
+from activities.executors.contract.task import Result, Task
 from activities.executors.memory.executor import MemoryExecutor
 from schema.errors import InvalidRequest, MountOffline
 from schema.ids import CommandId

@@ -14,7 +14,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities import budgets
 from activities.drift.observe import LookEnd, LookOrder, Observe
-from activities.executors.base import Executor
+from activities.executors.contract.executor import Executor
 from activities.executors.local.executor import LocalExecutor
 from schema.check import ListedFacts, Severity, StorageFacts, check, wanted_places
 from schema.ids import MountId

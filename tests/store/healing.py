@@ -14,7 +14,7 @@ from activities.commands.finish import Finish
 from activities.commands.fresh import FreshAttempts
 from activities.commands.stage import StageCopies
 from activities.drift.heal import Heal, HealStep
-from activities.executors.base import Draft, Stage
+from activities.executors.contract.stage import Draft, Stage
 from activities.ports import Executors
 from schema.commands.command import Command, CommandKind
 from schema.commands.payloads import AppliedList, Batch, Begun, CommandIds, Ended

@@ -1,5 +1,6 @@
 """Commands in the record without a disk: `begin` and `commit` are the real ones, what lies between is told."""
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
@@ -14,14 +15,14 @@ from activities import budgets
 from activities.commands.begin import Begin
 from activities.commands.commit import Commit
 from activities.commands.fresh import FreshAttempts
-from activities.executors.base import Executor
+from activities.executors.contract.executor import Executor
 from activities.executors.memory.executor import MemoryExecutor
 from activities.ports import Executors
 from schema.commands.command import Command, CommandKind, Status
 from schema.commands.payloads import Applied, AppliedList, Batch, Begun, Ended, Going, Outcome
 from schema.commands.verdicts import Verdict
 from schema.ids import CommandId, MountId, new_command_id
-from schema.store import mounts
+from schema.store import events, mounts
 from schema.store.pool import Pool
 
 Connection = psycopg.AsyncConnection[DictRow]
@@ -33,6 +34,44 @@ async def never_vacuumed(connection: Connection) -> None:
     cursor = await connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'filestore'")
     for row in await cursor.fetchall():
         await connection.execute(f"ALTER TABLE filestore.{row['tablename']} SET (autovacuum_enabled = off)".encode())
+
+
+_OTHERS = """
+    SELECT count(*) AS open FROM pg_stat_activity
+     WHERE backend_xid::text::bigint < %s AND (datname <> current_database() OR backend_type <> 'client backend')"""
+
+
+async def others_ended(connection: Connection) -> None:
+    """Transactions of other databases of this server, and of a vacuum, hold up what waits for all that are older: those that are
+    open by now have ended. A transaction that a test has open holds up as ever."""
+    row = await (
+        await connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next")
+    ).fetchone()
+    assert row is not None
+    for _ in range(1000):
+        others = await (await connection.execute(_OTHERS, [row["next"] % 2**32])).fetchone()
+        assert others is not None
+        if not others["open"]:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("another database has a transaction open for twenty seconds")
+
+
+async def give_positions(connection: Connection, limit: int = 1000) -> int:
+    """To all events that wait, as the publisher does it. Returns how many."""
+    await others_ended(connection)
+    total = 0
+    while given := await events.give_positions(connection, limit):
+        total += given
+        await connection.commit()
+    return total
+
+
+async def settle_journal(connection: Connection, rounds: int = 2) -> None:
+    """As the publisher does it over and over: the first round awaits what is open, the second has waited for it."""
+    for _ in range(rounds):
+        await others_ended(connection)
+        await events.settle_entries(connection)
 
 
 async def make_mount(connection: Connection, **changes: Any) -> MountId:

@@ -7,7 +7,7 @@ from typing import Any
 
 from temporalio.testing import ActivityEnvironment
 
-from activities.executors.base import Executor
+from activities.executors.contract.executor import Executor
 from activities.operations.chunk import NextChunk, NextStep
 from activities.operations.forget import ForgetNodes
 from activities.operations.plan import PlanItems

@@ -8,7 +8,8 @@ import pytest
 
 from activities import budgets
 from activities.drift.observe import LookOrder, Observe
-from activities.executors.base import Executor, ScanPage, Seen
+from activities.executors.contract.executor import Executor
+from activities.executors.contract.listing import ScanPage, Seen
 from schema.errors import NodeNotFound
 from schema.ids import MountId
 from schema.paths import NodePath

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from activities.drift import keys, reading
-from activities.executors.base import ScanPage
+from activities.executors.contract.listing import ScanPage
 from schema.paths import NodePath
 from tests.executors.bench_s3 import OutsideBucket
 from tests.store.drift import Drifting

@@ -14,12 +14,11 @@ from activities.events.deliver import Deliver, DeliveryTurn
 from schema.ids import MountId
 from schema.principals import Principal
 from schema.secrets.keyring import PLAIN, Keyring
-from schema.store import events
 from schema.store import subscriptions as store
 from schema.store.pool import Pool
 from schema.subscriptions import webhook
 from tests.fix_webhooks import HookTarget, target
-from tests.store.helpers import Protocol, mkdir
+from tests.store.helpers import Protocol, give_positions, mkdir
 from tests.store.test_metastore import run
 from tests.store.test_timestore import forgotten
 
@@ -47,8 +46,7 @@ class Delivering:
     async def make(self, *paths: str) -> None:
         await run(self.protocol, *(mkdir(self.mount, path) for path in paths))
         async with self.pool.connection() as connection:
-            while await events.give_positions(connection, 1000):
-                pass
+            await give_positions(connection)
 
     async def turn(self) -> DeliveryTurn:
         """A turn in which something came of it, or in which nothing was left to do. Each is short, and a machine can be slow."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from activities.executors.base import ScanPage
+from activities.executors.contract.listing import ScanPage
 from activities.executors.local.executor import LocalExecutor
 from schema.store.pool import Pool
 from tests.store.drift import Drifting, make_drifting

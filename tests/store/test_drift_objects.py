@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from activities.executors.base import ScanPage, Seen, Unseen
+from activities.executors.contract.listing import ScanPage, Seen, Unseen
 from activities.executors.local.executor import LocalExecutor
 from schema.commands.command import Command, CommandKind
 from schema.ids import NodeId, new_command_id

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from activities.drift import hashing
-from activities.executors.base import ScanPage
+from activities.executors.contract.listing import ScanPage
 from schema.drift.hints import Hint
 from schema.ids import MountId
 from schema.paths import NodePath

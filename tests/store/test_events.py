@@ -12,7 +12,7 @@ from schema.locks import Lock
 from schema.store import events as store
 from schema.store import journal
 from schema.store.pool import Pool
-from tests.store.helpers import Connection, Protocol, asked, delete, mkdir, upload
+from tests.store.helpers import Connection, Protocol, asked, delete, give_positions, mkdir, settle_journal, upload
 from workers.buses.redis import InlineBus
 
 EVENT = "INSERT INTO filestore.outbox (tenant, mount_id, type, data) VALUES ('main', 1, %s, '{}')"
@@ -25,12 +25,8 @@ async def drained(pool: Pool) -> None:
 
 
 async def give(pool: Pool, limit: int = 1000) -> int:
-    total = 0
     async with pool.connection() as connection:
-        while given := await store.give_positions(connection, limit):
-            total += given
-            await connection.commit()
-    return total
+        return await give_positions(connection, limit)
 
 
 async def after(pool: Pool, position: int) -> list[tuple[int, str]]:
@@ -263,8 +259,7 @@ ENTRY = """
 
 async def settle(pool: Pool, rounds: int = 2) -> None:
     async with pool.connection() as connection:
-        for _ in range(rounds):
-            await store.settle_entries(connection)
+        await settle_journal(connection, rounds)
 
 
 async def follow(pool: Pool, mount: MountId, after: int = 0) -> list[int]:

@@ -10,10 +10,10 @@ from schema.commands.command import Command, CommandKind
 from schema.commands.verdicts import Go
 from schema.ids import MountId, NodeId
 from schema.paths import NodePath
-from schema.store import events, journal, lineage, trees
+from schema.store import journal, lineage, trees
 from schema.store.journal import JournalFilter
 from schema.store.pool import Pool
-from tests.store.helpers import Protocol, asked, delete, make_mount, mkdir, upload
+from tests.store.helpers import Protocol, asked, delete, make_mount, mkdir, settle_journal, upload
 
 Entry = tuple[str, str]
 
@@ -43,16 +43,12 @@ class JournaledMount:
     async def found(self, asked: JournalFilter) -> list[Entry]:
         """In both orders, and page by page: always the same."""
         async with self.pool.connection() as connection:
-            await self.settle(connection)
+            await settle_journal(connection)
             back = await journal.entries(connection, "main", asked, limit=200)
             ids = await self._followed(connection, asked)
         entries = _read(back.items)[::-1]
         assert [entry["id"] for entry in entries] == ids
         return [(entry["command"], entry["path"]) for entry in entries]
-
-    async def settle(self, connection: Any) -> None:
-        await events.settle_entries(connection)
-        await events.settle_entries(connection)
 
     async def _followed(self, connection: Any, asked: JournalFilter) -> list[int]:
         ids: list[int] = []
@@ -227,7 +223,7 @@ async def test_a_history_can_be_read_within_a_transaction(here: JournaledMount) 
     """As the lane for long reads does it, after a statement of its own."""
     await here.run(upload(here.mount, "f"), move(here.mount, "f", "g"))
     async with here.pool.connection() as connection:
-        await here.settle(connection)
+        await settle_journal(connection)
         async with connection.transaction():
             await connection.execute("SELECT 1")
             asked_for = JournalFilter(mount=here.mount, path=NodePath(b"g"), after=0)
@@ -244,12 +240,12 @@ async def test_a_node_that_takes_the_name_while_a_client_reads_is_not_missed(
     async def slow(connection: Any, *place: Any) -> lineage.Lineage:
         found = await of_place(connection, *place)
         await here.run(move(m, "d", "a/d"), upload(m, "a/d/f", overwrite=True))
-        await here.settle(connection)
+        await settle_journal(connection)
         return found
 
     asked_for = JournalFilter(mount=m, path=NodePath(b"a/d/f"))
     async with here.pool.connection() as connection:
-        await here.settle(connection)
+        await settle_journal(connection)
         with monkeypatch.context() as patch:
             patch.setattr(lineage, "of_place", slow)
             first = await journal.entries(connection, "main", replace(asked_for, after=0), limit=10, oldest_first=True)

@@ -7,7 +7,8 @@ import pytest
 
 from activities.drift import known, reading
 from activities.drift.listers import Listers
-from activities.executors.base import FolderPage, ScanPage, SievedPage
+from activities.executors.contract.folders import FolderPage, SievedPage
+from activities.executors.contract.listing import ScanPage
 from activities.executors.local.executor import LocalExecutor
 from schema.paths import NodePath
 from schema.store.pool import Pool

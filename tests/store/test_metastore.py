@@ -12,9 +12,8 @@ from schema.commands.command import Command
 from schema.commands.verdicts import Go
 from schema.ids import MountId, NodeId
 from schema.store import check as check_store
-from schema.store import events
 from schema.store.pool import Pool
-from tests.store.helpers import Protocol, delete, make_mount, mkdir, upload
+from tests.store.helpers import Protocol, delete, give_positions, make_mount, mkdir, upload
 from tests.store.test_trees import move, restore
 
 Follow = Callable[..., Awaitable[int]]
@@ -25,8 +24,7 @@ async def follow(pool: Pool) -> Follow:
     async def take(batch: int = 3) -> int:
         """Take in all there is, in small batches; how many."""
         async with pool.connection() as connection:
-            while await events.give_positions(connection, 1000):
-                await connection.commit()
+            await give_positions(connection)
         taken, consumer = 0, Metastore(pool, batch)
         while step := await consumer.step():
             taken += step
@@ -155,8 +153,7 @@ async def test_events_that_are_gone_are_made_up_for_by_looking_at_all_nodes(
     await follow()
     await run(protocol, mkdir(mount, "a"), upload(mount, "a/f"))
     async with pool.connection() as connection:
-        while await events.give_positions(connection, 1000):
-            pass
+        await give_positions(connection)
         await connection.execute("UPDATE filestore.event_feed SET published = position")
         await connection.execute("DELETE FROM filestore.outbox")
         await connection.execute(
@@ -193,8 +190,7 @@ async def test_two_consumers_do_not_take_the_same_batch(
     await follow()
     await run(protocol, upload(mount, "f"))
     async with pool.connection() as connection:
-        while await events.give_positions(connection, 1000):
-            pass
+        await give_positions(connection)
     async with pool.connection() as holder, holder.transaction():
         await holder.execute("SELECT FROM filestore.metastore_cursor FOR UPDATE")
         assert await Metastore(pool).step() == 0

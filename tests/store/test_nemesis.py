@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.executors.base import Draft, Stage
+from activities.executors.contract.stage import Draft, Stage
 from schema.commands.command import Command, CommandKind
 from schema.ids import new_command_id
 from schema.store.pool import Pool

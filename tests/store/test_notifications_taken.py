@@ -8,7 +8,7 @@ from contextlib import suppress
 import redis.asyncio as redis
 
 from activities import budgets
-from activities.executors.base import Executor
+from activities.executors.contract.executor import Executor
 from activities.executors.memory.executor import MemoryExecutor
 from schema.drift.notifications import NamedKey
 from schema.errors import MountOffline

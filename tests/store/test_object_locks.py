@@ -10,7 +10,7 @@ from temporalio.testing import ActivityEnvironment
 from activities import budgets
 from activities.access import object_locks as keeping
 from activities.access.object_locks import LockTurn, ObjectLockKeeper
-from activities.executors.base import Executor
+from activities.executors.contract.executor import Executor
 from schema.access.object_locks import HeldObject, LockedObject, LockProof
 from schema.errors import MountOffline
 from schema.ids import MountId

@@ -8,8 +8,9 @@ import pytest
 from schema.ids import MountId
 from schema.sql import load
 from tests.store.conftest import Databases
+from tests.store.full_record import FILL, TREE, planted
 from tests.store.helpers import Connection
-from tests.store.test_query_plans import FILL, PAGES_MAX, TREE, indexes, plan, planted, scanned, touched
+from tests.store.plans import PAGES_MAX, indexes, plan, scanned, touched
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,10 @@ from schema.store import records as record_store
 from schema.store import tags as tag_store
 from schema.store.records import RecordSearch
 from tests.store.conftest import Databases
+from tests.store.full_record import FILL, TREE, planted
 from tests.store.helpers import Connection
-from tests.store.test_query_plans import FILL, PAGES_MAX, SEARCHED, TREE, indexes, plan, planted, scanned, touched
+from tests.store.plans import PAGES_MAX, indexes, plan, scanned, touched
+from tests.store.test_query_plans import SEARCHED
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

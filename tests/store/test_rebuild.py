@@ -25,7 +25,7 @@ from schema.store import events, records
 from schema.store.pool import Pool, make_pool
 from tests.store.conftest import Databases
 from tests.store.drift import Drifting, make_drifting
-from tests.store.helpers import TOKEN_OF_COMMANDS, Protocol, delete, make_mount, mkdir, upload
+from tests.store.helpers import TOKEN_OF_COMMANDS, Protocol, delete, give_positions, make_mount, mkdir, upload
 from tests.store.test_trees import move, restore
 
 ALIKE = {
@@ -55,8 +55,7 @@ async def rows(pool: Pool, query: str) -> list[dict[str, Any]]:
 
 async def settle(pool: Pool) -> None:
     async with pool.connection() as connection:
-        while await events.give_positions(connection, 1000):
-            pass
+        await give_positions(connection)
         while (await events.waiting(connection)).unsettled:
             await events.settle_entries(connection)
 

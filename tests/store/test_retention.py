@@ -26,7 +26,7 @@ from schema.store import retention as store
 from schema.store import snapshots
 from schema.store.pool import Pool, make_pool
 from tests.store.conftest import Databases
-from tests.store.helpers import TOKEN_OF_COMMANDS, Protocol, asked, delete, make_mount, mkdir, upload
+from tests.store.helpers import TOKEN_OF_COMMANDS, Protocol, asked, delete, give_positions, make_mount, mkdir, upload
 
 NOW, LONG = timedelta(0), timedelta(days=1)
 
@@ -71,8 +71,7 @@ async def clear(pool: Pool, mount: MountId) -> None:
 async def publish(pool: Pool) -> int:
     """All events have positions, and Redis has had them. Returns the last position."""
     async with pool.connection() as connection:
-        while await event_store.give_positions(connection, 1000):
-            pass
+        await give_positions(connection)
         last = (await event_store.bounds(connection)).last
         await event_store.published(connection, last)
     return last
@@ -133,8 +132,7 @@ async def test_events_go_from_the_first_and_only_what_redis_has_had(
     last = await publish(own)
     await protocol.run(mount, mkdir(mount, "b"))
     async with own.connection() as connection:
-        while await event_store.give_positions(connection, 1000):
-            pass
+        await give_positions(connection)
     assert (await prune(own)).events == 0
     assert (await prune(own, events=NOW)).events >= 2
     async with own.connection() as connection:

@@ -8,7 +8,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities import budgets
 from activities.commands.stage import StageCopies
-from activities.executors.base import Executor
+from activities.executors.contract.executor import Executor
 from schema.commands.command import Command, CommandKind
 from schema.ids import MountId
 from schema.store.begin import lock_mounts

@@ -10,7 +10,8 @@ from temporalio.testing import ActivityEnvironment
 
 from activities import budgets
 from activities.commands.finish import Finish
-from activities.executors.base import Executor, Task
+from activities.executors.contract.executor import Executor
+from activities.executors.contract.task import Task
 from activities.executors.memory.executor import MemoryExecutor
 from activities.upkeep.sweep import Sweep
 from schema.commands.payloads import CommandIds

@@ -13,10 +13,10 @@ from activities.consumers.timestore import Timestore, table
 from schema.ids import MountId
 from schema.metastore.changes import RecordAuthor
 from schema.metastore.records import Description
-from schema.store import events, records
+from schema.store import records
 from schema.store.pool import Pool
 from tests.store.conftest import Databases
-from tests.store.helpers import Protocol, delete, mkdir, upload
+from tests.store.helpers import Protocol, delete, give_positions, mkdir, upload
 from tests.store.test_metastore import run
 from tests.store.test_trees import move, restore
 
@@ -38,8 +38,7 @@ async def timestore(pool: Pool, place: LakePlace) -> Timestore:
 
 async def follow(pool: Pool, timestore: Timestore) -> None:
     async with pool.connection() as connection:
-        while await events.give_positions(connection, 1000):
-            pass
+        await give_positions(connection)
     while await timestore.step():
         pass
 
@@ -148,8 +147,7 @@ async def test_events_that_are_gone_are_made_up_for_by_the_journal(
 async def forgotten(pool: Pool) -> None:
     """All events so far are kept no longer."""
     async with pool.connection() as connection:
-        while await events.give_positions(connection, 1000):
-            pass
+        await give_positions(connection)
         await connection.execute("UPDATE filestore.event_feed SET published = position")
         await connection.execute("DELETE FROM filestore.outbox")
         await connection.execute(
@@ -175,8 +173,7 @@ async def test_a_batch_that_fails_leaves_no_row_and_does_not_move_the_cursor(
     await follow(pool, timestore)
     await run(protocol, upload(mount, "f"))
     async with pool.connection() as connection:
-        while await events.give_positions(connection, 1000):
-            pass
+        await give_positions(connection)
     broken = {**lake.SQL, "move": "SELECT no_such_function($position, $written)"}
     monkeypatch.setattr("activities.consumers.lake.SQL", broken)
     with pytest.raises(Exception, match="no_such_function"):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from activities.executors.base import Executor
+from activities.executors.contract.executor import Executor
 from schema.commands.verdicts import Go, Refuse
 from schema.errors import MountOffline
 from schema.ids import MountId

@@ -7,7 +7,8 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities import budgets
-from activities.executors.base import Content, Identity
+from activities.executors.contract.executor import Content
+from activities.executors.contract.identity import Identity
 from activities.operations.chunk import NextChunk, NextStep
 from activities.operations.plan import PlanItems
 from activities.operations.verify import VerifyFiles

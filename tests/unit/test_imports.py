@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from activities.executors.base import Seen
+from activities.executors.contract.listing import Seen
 from schema.check import EntryFacts, SnapshotFacts, replay
 from schema.operations.imports import JudgedPage, Known, ParentFolder, within
 from tests.unit.clean_record import NEW, T0, before, identity

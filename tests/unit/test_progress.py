@@ -1,6 +1,7 @@
 """How far a long copy is: every item counts once, and every byte once, read here or copied by the storage."""
 
-from activities.executors.base import Identity, Source
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.stage import Source
 from activities.progress import PROGRESS, Progress, counted, current, followed
 
 

@@ -2,7 +2,7 @@
 
 import threading
 
-from activities.executors.base import Executor
+from activities.executors.contract.executor import Executor
 from activities.executors.kinds import open_executor
 from schema import errors
 from schema.ids import MountId

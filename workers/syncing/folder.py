@@ -169,11 +169,19 @@ class NodeFolder:
             raise Unrest(path) from error
         return content
 
-    def pieces(self, path: bytes) -> Iterator[bytes]:
-        """Raises Unrest."""
+    def pieces(self, path: bytes, key: StatKey) -> Iterator[bytes]:
+        """A large file, as it was looked at: exactly as many bytes as it had then. Raises Unrest, before the last piece at the
+        latest: a request that has said its size can not end with another."""
         try:
             with open(self._at(path), "rb") as file:
-                while piece := file.read(_PIECE):
+                if stat_key(os.fstat(file.fileno())) != key:
+                    raise Unrest(path)
+                left = key[1]
+                while left:
+                    piece = file.read(min(_PIECE, left))
+                    left -= len(piece)
+                    if not piece or (not left and stat_key(os.fstat(file.fileno())) != key):
+                        raise Unrest(path)
                     yield piece
         except OSError as error:
             raise Unrest(path) from error

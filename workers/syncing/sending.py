@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from workers.syncing.folder import NodeFolder, Unrest
 from workers.syncing.link import PACK_BYTES, SMALL_MAX, ServiceLink, ServiceRefuses
 from workers.syncing.placing import REST_SECONDS
-from workers.syncing.state import LocalFile
+from workers.syncing.state import LocalFile, StatKey
 
 if TYPE_CHECKING:
     from workers.syncing.watch import FolderWatch
@@ -38,7 +38,7 @@ class Sending:
                 continue
             try:
                 if known.entry.size > SMALL_MAX:
-                    await self._send_large(sha, known.entry.size, path)
+                    await self._send_large(sha, known.entry.size, path, known.key)
                     continue
                 held[sha] = await asyncio.to_thread(self._folder.read, path, known.key)
             except (Unrest, ServiceRefuses):
@@ -51,9 +51,9 @@ class Sending:
             await self._link.put_many(held)
         return lost
 
-    async def _send_large(self, sha: str, size: int, path: bytes) -> None:
+    async def _send_large(self, sha: str, size: int, path: bytes, key: StatKey) -> None:
         if self._straight:
-            self._straight = await self._link.put_cold(sha, size, self._folder.pieces(path))
+            self._straight = await self._link.put_cold(sha, size, self._folder.pieces(path, key))
             if self._straight:
                 return
-        await self._link.put(sha, size, self._folder.pieces(path))
+        await self._link.put(sha, size, self._folder.pieces(path, key))

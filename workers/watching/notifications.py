@@ -7,7 +7,8 @@ from typing import Protocol
 
 import structlog
 
-from activities.executors.base import Executor, Notifying
+from activities.executors.contract.abilities import Notifying
+from activities.executors.contract.executor import Executor
 from activities.threads import MountThreads
 from schema.drift.notifications import NamedKey, QueuedNotification, named_keys
 from schema.errors import InvalidRequest

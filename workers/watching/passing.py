@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from activities.executors.base import Identity
+from activities.executors.contract.identity import Identity
 from activities.executors.local.watch.mount import Delivered
 from activities.executors.local.watch.seen import SeenName
 from schema.drift.fold import Breadth, fold

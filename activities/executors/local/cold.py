@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import BinaryIO
 
-from activities.executors.base import ColdFile
+from activities.executors.contract.cold import ColdFile
 from activities.executors.local.disk import MAKE_FILE, OPEN_FILE, OPEN_FOLDER, Disk
 from activities.executors.syscalls import open_beneath
 

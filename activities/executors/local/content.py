@@ -5,7 +5,8 @@ import os
 import stat
 from collections.abc import Iterator
 
-from activities.executors.base import Entry, Identity
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.listing import Entry
 from activities.executors.local.disk import OPEN_FILE, OPEN_FOLDER, Disk
 from activities.executors.local.errors import NOT_A_FOLDER
 from activities.executors.syscalls import open_beneath

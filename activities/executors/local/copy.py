@@ -7,7 +7,9 @@ import stat
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
-from activities.executors.base import Copied, Fetch, Identity, Source
+from activities.executors.contract.executor import Fetch
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.stage import Copied, Source
 from activities.executors.local.bytes import Pours, give, keep_facts
 from activities.executors.local.content import LocalContent, open_file
 from activities.executors.local.disk import OPEN_FOLDER, Disk, own_name, split_place

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from activities.executors import syscalls
-from activities.executors.base import Identity, Task
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.task import Task
 from activities.executors.local.errors import NOT_A_FOLDER
 from activities.executors.syscalls import RENAME_NOREPLACE, open_beneath, renameat2
 from schema.errors import InvalidRequest, MountOffline

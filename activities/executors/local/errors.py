@@ -2,7 +2,7 @@
 
 import errno
 
-from activities.executors.base import Refused
+from activities.executors.contract.task import Refused
 from schema.errors import FilestoreError, MountReadOnly, StorageFull, of_the_machine
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

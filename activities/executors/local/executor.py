@@ -27,23 +27,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from activities.executors.base import (
-    SCAN_MOST,
-    Copied,
-    Draft,
-    Entry,
-    Fetch,
-    FolderPage,
-    Identity,
-    Result,
-    ScanPage,
-    SieveApart,
-    SievedPage,
-    Source,
-    Stage,
-    Task,
-)
 from activities.executors.byte_locks import ByteLocks
+from activities.executors.contract.executor import SCAN_MOST, Fetch
+from activities.executors.contract.folders import FolderPage, SieveApart, SievedPage
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.listing import Entry, ScanPage
+from activities.executors.contract.stage import Copied, Draft, Source, Stage
+from activities.executors.contract.task import Result, Task
 from activities.executors.drafts import staged
 from activities.executors.local import copy as local_copy
 from activities.executors.local.cold import LocalCold
@@ -62,7 +52,7 @@ from schema.paths import ROOT, NodePath
 
 
 class LocalExecutor:
-    """The contract of `activities.executors.base`, on a directory of this host."""
+    """The contract of `activities.executors.contract`, on a directory of this host."""
 
     width = 1
     """One flush takes a whole list, so more threads would only wait for the same disk."""

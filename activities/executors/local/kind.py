@@ -10,7 +10,7 @@ from schema.errors import InvalidRequest
 from schema.mounts import Mount
 
 if TYPE_CHECKING:
-    from activities.executors.base import Executor
+    from activities.executors.contract.executor import Executor
 
 
 class LocalKind:

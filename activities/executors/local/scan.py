@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from activities.executors import syscalls
-from activities.executors.base import ScanPage, Seen, SeenFolder, Unseen
+from activities.executors.contract.listing import ScanPage, Seen, SeenFolder, Unseen
 from activities.executors.local.digest import ListingDigest
 from activities.executors.local.disk import OPEN_FOLDER, Disk
 from activities.executors.local.errors import NOT_A_FOLDER

@@ -17,7 +17,7 @@ from hashlib import blake2b
 from itertools import repeat
 from typing import BinaryIO
 
-from activities.executors.base import FolderPage, FolderVerdict, SievedPage
+from activities.executors.contract.folders import FolderPage, FolderVerdict, SievedPage
 from activities.executors.local.digest import CHUNK, SIZE, joined
 from activities.executors.local.disk import OPEN_FOLDER
 from activities.executors.local.errors import NOT_A_FOLDER

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
-from activities.executors.base import Identity
+from activities.executors.contract.identity import Identity
 from activities.executors.local.content import list_names
 from activities.executors.local.disk import OPEN_FOLDER, Disk
 from activities.executors.syscalls import open_beneath

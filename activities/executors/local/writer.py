@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 from activities.executors import syscalls
-from activities.executors.base import Identity, Stage, Task
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.stage import Stage
+from activities.executors.contract.task import Task
 from activities.executors.local.disk import MAKE_FILE, Disk, own_name, trash_name
 from activities.executors.local.tree import discard
 from schema.ids import CommandId

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from activities.executors.base import Done, Identity, Refused, Result, Step, Task, Unclear
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.task import Done, Refused, Result, Step, Task, Unclear
 from activities.executors.memory.tree import Folder, MemoryNode, Place
 from schema import faults
 from schema.paths import NodePath

@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from activities.executors.base import Copied, Fetch, Source
+from activities.executors.contract.executor import Fetch
+from activities.executors.contract.stage import Copied, Source
 from activities.executors.memory.tree import Folder, MemoryNode, ticks
 from schema.errors import ContentExpired, InvalidRequest, NotSupported, VersionConflict
 

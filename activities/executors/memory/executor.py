@@ -7,24 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from activities.executors.base import (
-    SCAN_MOST,
-    Copied,
-    Done,
-    Draft,
-    Entry,
-    Fetch,
-    Identity,
-    Refused,
-    Result,
-    ScanPage,
-    Seen,
-    SeenFolder,
-    Source,
-    Stage,
-    Step,
-    Task,
-)
+from activities.executors.contract.executor import SCAN_MOST, Fetch
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.listing import Entry, ScanPage, Seen, SeenFolder
+from activities.executors.contract.stage import Copied, Draft, Source, Stage
+from activities.executors.contract.task import Done, Refused, Result, Step, Task
 from activities.executors.memory.attempt import NO_FOLDER, NO_PARENT, MemoryAttempt
 from activities.executors.memory.copy import copied
 from activities.executors.memory.handles import MemoryContent, MemoryLocks, MemoryWriter

@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 
-from activities.executors.base import Stage
+from activities.executors.contract.stage import Stage
 from activities.executors.memory.tree import Folder, MemoryNode
 from schema.ids import CommandId
 

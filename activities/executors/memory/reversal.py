@@ -2,7 +2,8 @@
 
 import threading
 
-from activities.executors.base import Done, Identity, Result, Step, Unclear
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.task import Done, Result, Step, Unclear
 from activities.executors.memory.attempt import MemoryAttempt
 from activities.executors.memory.tree import Place
 

@@ -5,7 +5,7 @@ import stat
 import time
 from dataclasses import dataclass, field
 
-from activities.executors.base import Identity
+from activities.executors.contract.identity import Identity
 
 ticks = itertools.count(1)
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import unescape
 
 from activities import budgets
-from activities.executors.base import Identity
+from activities.executors.contract.identity import Identity
 from activities.executors.s3.errors import Missing, StoreRefuses, UploadGone, answered, explaining
 from activities.executors.s3.listing import ListedObject, folders_in, listed, pages
 from activities.executors.s3.wire.line import Content, WireAnswer

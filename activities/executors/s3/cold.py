@@ -7,7 +7,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from activities.executors.base import ColdFile, UploadLink
+from activities.executors.contract.cold import ColdFile
+from activities.executors.contract.stage import UploadLink
 from activities.executors.s3.archived import thaw
 from activities.executors.s3.bucket import FREE, Bucket, FoundObject, UploadedPart, base64_of
 from activities.executors.s3.errors import ConditionFailed, Missing, PastTheEnd

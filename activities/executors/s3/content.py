@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from activities.executors.base import Identity
+from activities.executors.contract.identity import Identity
 from activities.executors.s3.bucket import Bucket
 from activities.executors.s3.errors import ConditionFailed, Missing, PastTheEnd
 from schema.errors import NodeNotFound, VersionConflict

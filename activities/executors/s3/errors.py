@@ -19,7 +19,7 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
-from activities.executors.base import Refused
+from activities.executors.contract.task import Refused
 from schema.errors import (
     FilestoreError,
     Forbidden,

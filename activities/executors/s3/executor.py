@@ -22,23 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from activities import budgets
-from activities.executors.base import (
-    SCAN_MOST,
-    Copied,
-    Draft,
-    Entry,
-    Executor,
-    Fetch,
-    Identity,
-    Result,
-    ScanPage,
-    Source,
-    Stage,
-    Step,
-    Task,
-    UploadLink,
-)
 from activities.executors.byte_locks import ByteLocks
+from activities.executors.contract.executor import SCAN_MOST, Executor, Fetch
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.listing import Entry, ScanPage
+from activities.executors.contract.stage import Copied, Draft, Source, Stage, UploadLink
+from activities.executors.contract.task import Result, Step, Task
 from activities.executors.s3 import staging
 from activities.executors.s3.bucket import COMMAND, Bucket
 from activities.executors.s3.cold import S3Cold
@@ -74,7 +63,7 @@ WIDTH = 16
 
 
 class S3Executor:
-    """The contract of `activities.executors.base`, on a prefix of a bucket."""
+    """The contract of `activities.executors.contract`, on a prefix of a bucket."""
 
     width = WIDTH
 

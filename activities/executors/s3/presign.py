@@ -12,7 +12,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from activities.executors.base import Identity, Stage, UploadLink
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.stage import Stage, UploadLink
 from activities.executors.s3.bucket import FREE, SHA256, FoundObject, base64_of
 from activities.executors.s3.errors import ConditionFailed, Missing, explaining
 from activities.executors.s3.mount import Store

@@ -8,7 +8,7 @@ scan goes on after a cursor, those of its first key are told again.
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from activities.executors.base import ScanPage, Seen, Unseen
+from activities.executors.contract.listing import ScanPage, Seen, Unseen
 from activities.executors.s3.errors import Missing
 from activities.executors.s3.keys import Keys
 from activities.executors.s3.listing import ListedObject

@@ -21,8 +21,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from activities.executors.base import Identity
 from activities.executors.byte_locks import ByteLocks
+from activities.executors.contract.identity import Identity
 from activities.executors.s3.bucket import UploadedPart
 from schema.errors import InvalidRequest, StorageFull
 from schema.ids import CommandId

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from activities.executors.base import Copied, Draft, Identity, Source, Stage, Task
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.stage import Copied, Draft, Source, Stage
+from activities.executors.contract.task import Task
 from activities.executors.drafts import staged
 from activities.executors.s3.bucket import COMMAND, FREE, SHA256, STAGED, FoundObject
 from activities.executors.s3.errors import ConditionFailed, Missing

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from activities import budgets
 from activities.executors import syscalls
-from activities.executors.base import Stage
+from activities.executors.contract.stage import Stage
 from activities.executors.s3.bucket import COMMAND, SHA256, Bucket, UploadedPart
 from activities.executors.s3.errors import UploadGone
 from activities.executors.s3.spool import BucketSpool, SpooledUpload, content_identity, upload_identity

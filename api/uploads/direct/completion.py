@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 
 from starlette.requests import Request
 
-from activities.executors.base import Executor, Locks, direct_uploads_of
+from activities.executors.contract.direct import direct_uploads_of
+from activities.executors.contract.executor import Executor, Locks
 from api.commands import headers as intake
 from api.commands import run as commands
 from api.commands.answer import error_of

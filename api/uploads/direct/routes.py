@@ -7,7 +7,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from activities.executors.base import direct_uploads_of
+from activities.executors.contract.direct import direct_uploads_of
 from api.access.admission import admit
 from api.commands import answer as answers
 from api.commands import catalogue

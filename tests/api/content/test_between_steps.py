@@ -12,7 +12,7 @@ import httpx2
 import psycopg
 import pytest
 
-from activities.executors.base import Content
+from activities.executors.contract.executor import Content
 from activities.executors.local.content import LocalContent
 from api.files import stream as streamed
 from schema import errors

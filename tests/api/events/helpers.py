@@ -19,6 +19,7 @@ from schema.store import events as store
 from schema.store.pool import Pool
 from tests.api.conftest import FrontOfTest, Tree
 from tests.sse import SentBlock
+from tests.store.helpers import give_positions
 from workers.process import http
 
 CREATED, DELETED, COMPLETED = EventType.NODE_CREATED, EventType.NODE_DELETED, EventType.COMMAND_COMPLETED
@@ -35,8 +36,7 @@ async def write(tree: Tree, /, *paths: str, type_: str = CREATED, tenant: str = 
 async def position(pool: Pool) -> int:
     """Give positions, as the publisher does it; returns the last one."""
     async with pool.connection() as connection:
-        while await store.give_positions(connection, 1000):
-            pass
+        await give_positions(connection)
         return (await store.bounds(connection)).last
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from activities.executors.base import Executor, UploadLink
+from activities.executors.contract.executor import Executor
+from activities.executors.contract.stage import UploadLink
 from api.http.fields import METADATA_MAX
 from schema.errors import InvalidPath, PayloadTooLarge
 from schema.paths import NodePath

@@ -2,7 +2,7 @@
 
 import pytest
 
-from activities.executors.base import Done, Unclear
+from activities.executors.contract.task import Done, Unclear
 from tests.executors.conftest import Bench, SimulatedCrash, When, again, crash, refused
 
 HOSTILE = [

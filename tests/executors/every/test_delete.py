@@ -2,7 +2,7 @@
 
 import pytest
 
-from activities.executors.base import Done
+from activities.executors.contract.task import Done
 from tests.executors.conftest import DAY, Bench, When, again, crash, refused
 
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from activities.executors.base import Done, Task
+from activities.executors.contract.task import Done, Task
 from schema.errors import NodeNotFound, NotADirectory
 from schema.ids import new_command_id
 from schema.paths import NodePath

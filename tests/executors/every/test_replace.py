@@ -2,7 +2,7 @@
 
 import pytest
 
-from activities.executors.base import Done, Task
+from activities.executors.contract.task import Done, Task
 from tests.executors.conftest import DAY, Bench, SimulatedCrash, When, again, crash, refused
 
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from activities.executors.base import ScanPage, Seen
+from activities.executors.contract.listing import ScanPage, Seen
 from schema.errors import MountOffline, NodeNotFound
 from schema.paths import ROOT, NodePath
 from tests.executors.conftest import Bench

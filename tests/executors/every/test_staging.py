@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from activities.executors.base import Draft, Stage
+from activities.executors.contract.stage import Draft, Stage
 from schema.ids import new_command_id
 from tests.executors.conftest import Bench
 

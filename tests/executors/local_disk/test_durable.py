@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from activities.executors.base import Done, Draft, Unclear
+from activities.executors.contract.stage import Draft
+from activities.executors.contract.task import Done, Unclear
 from activities.executors.local.executor import LocalExecutor
 from schema.ids import new_command_id
 from tests.executors.conftest import DAY, MOUNT, Bench, When, refused

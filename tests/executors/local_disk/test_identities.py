@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from activities.executors import syscalls
-from activities.executors.base import Identity
+from activities.executors.contract.identity import Identity
 from activities.executors.local.executor import LocalExecutor
 from tests.executors.conftest import MOUNT, Bench, refused
 

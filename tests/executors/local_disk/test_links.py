@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from activities.executors import syscalls
-from activities.executors.base import Draft, Stage, Step, Task
+from activities.executors.contract.stage import Draft, Stage
+from activities.executors.contract.task import Step, Task
 from schema.errors import NodeNotFound, NotADirectory
 from schema.ids import new_command_id
 from schema.paths import NodePath

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from activities.executors import syscalls
-from activities.executors.base import Done, Identity, Step, Task
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.task import Done, Step, Task
 from schema.errors import MountOffline
 from schema.ids import CommandId, new_command_id
 from schema.paths import NodePath

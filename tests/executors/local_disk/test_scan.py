@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from activities.executors import syscalls
-from activities.executors.base import Counting, ScanPage
+from activities.executors.contract.abilities import Counting
+from activities.executors.contract.listing import ScanPage
 from schema.errors import MountOffline
 from schema.paths import ROOT
 from tests.executors.conftest import Bench

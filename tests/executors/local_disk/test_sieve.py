@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.executors.base import FolderPage, FolderVerdict, SievedPage
+from activities.executors.contract.folders import FolderPage, FolderVerdict, SievedPage
 from activities.executors.local.digest import CHUNK, SIZE, ListingDigest
 from activities.executors.local.executor import LocalExecutor
 from activities.executors.local.sieve import HEAD, TAIL, knows_this_system

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from activities.executors import syscalls
-from activities.executors.base import Draft, Stage
+from activities.executors.contract.stage import Draft, Stage
 from schema.ids import new_command_id
 from tests.executors.conftest import Bench, refused
 from tests.executors.local_disk.helpers import PROJECT
@@ -114,7 +114,8 @@ def test_a_folder_that_was_moved_before_the_flush_is_flushed_all_the_same(
 SMALL_DISK = """
 import os, sys
 sys.path.insert(0, {project!r})
-from activities.executors.base import *
+from activities.executors.contract.stage import Draft, Stage
+from activities.executors.contract.task import Done, Step, Task
 from activities.executors.local.executor import LocalExecutor
 from schema.errors import *
 from schema.ids import new_command_id

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 
 import pytest
 
-from activities.executors.base import ColdCopies, ColdFile
+from activities.executors.contract.cold import ColdCopies, ColdFile
 from activities.executors.local.executor import LocalExecutor
 from activities.sync.collect import Collects
 from activities.sync.contents import Contents

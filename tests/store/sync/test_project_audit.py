@@ -17,8 +17,8 @@ from schema.store.pool import Pool
 from schema.store.projects import Project
 from schema.sync.changes import ChangeKind, PathChange
 from tests.store.helpers import Connection, make_mount
+from tests.store.plans import plan
 from tests.store.sync.projects import make_project, send
-from tests.store.test_query_plans import plan
 from workers.project_audit import verify
 
 

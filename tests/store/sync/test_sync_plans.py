@@ -12,8 +12,8 @@ from schema.migrate import migrate
 from schema.sql import load
 from tests.store.conftest import Databases
 from tests.store.helpers import OPTIONS, Connection, make_mount
+from tests.store.plans import plan
 from tests.store.sync.projects import make_project
-from tests.store.test_query_plans import plan
 
 BIG = {
     "project_objects",

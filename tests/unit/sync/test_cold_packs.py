@@ -2,7 +2,7 @@
 
 import pytest
 
-from activities.executors.base import ColdFile
+from activities.executors.contract.cold import ColdFile
 from activities.executors.s3.archived import Thawing, archived_of
 from activities.sync.sweeps import strays
 from schema.sync.cold_packs import ColdPlace, KnownPack, index_of, laid_out, member_key, place_of, rewrites

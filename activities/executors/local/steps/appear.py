@@ -1,6 +1,7 @@
 """The steps by which something staged appears on a local disk: create at a free name, replace in one exchange."""
 
-from activities.executors.base import Done, Identity, Refused, Result, Unclear
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.task import Done, Refused, Result, Unclear
 from activities.executors.local.errors import CHANGED, LOST, TAKEN
 from activities.executors.local.groups import inherit_group
 from activities.executors.local.steps.ends import Ends

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
-from activities.executors.base import Done, Result, Step, Task, Unclear
+from activities.executors.contract.task import Done, Result, Step, Task, Unclear
 from activities.executors.local.disk import Disk, split_place, trash_name
 from activities.executors.local.errors import BUSY
 from activities.executors.local.steps.appear import LocalCreate, LocalReplace

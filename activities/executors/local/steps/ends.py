@@ -8,7 +8,8 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from activities.executors.base import Done, Identity, Refused, Result, Task, Unclear
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.task import Done, Refused, Result, Task, Unclear
 from activities.executors.local.content import open_file
 from activities.executors.local.disk import OPEN_FOLDER, Disk, own_name, split_place, trash_name
 from activities.executors.local.errors import CHANGED, FULL, NO_FOLDER, NO_PARENT, NOT_A_FOLDER, VANISHED, refusal

@@ -3,7 +3,8 @@
 import errno
 from contextlib import suppress
 
-from activities.executors.base import Done, Identity, Refused, Result, Unclear
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.task import Done, Refused, Result, Unclear
 from activities.executors.local.errors import CHANGED, INTO_ITSELF, NO_PARENT, NO_TARGET, TAKEN
 from activities.executors.local.steps.ends import ROUNDS, Ends, LookAgain
 from activities.executors.syscalls import RENAME_EXCHANGE, RENAME_NOREPLACE

@@ -1,6 +1,6 @@
 """The steps into and out of the trash of a local disk: delete, and restore."""
 
-from activities.executors.base import Done, Result, Unclear
+from activities.executors.contract.task import Done, Result, Unclear
 from activities.executors.local.errors import CHANGED, EXPIRED, NO_FOLDER, NO_PARENT, TAKEN
 from activities.executors.local.steps.ends import Ends
 from activities.executors.syscalls import RENAME_NOREPLACE

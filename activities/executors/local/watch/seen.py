@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from activities.executors.base import Identity
+from activities.executors.contract.identity import Identity
 from activities.executors.local.disk import OPEN_FOLDER, Disk
 from activities.executors.local.errors import GONE, NOT_A_FOLDER
 from activities.executors.syscalls import open_beneath

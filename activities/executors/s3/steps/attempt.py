@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from activities.executors.base import Done, Identity, Refused, Result, Step, Task
+from activities.executors.contract.identity import Identity
+from activities.executors.contract.task import Done, Refused, Result, Step, Task
 from activities.executors.s3.bucket import COMMAND, FREE, SHA256, STAGED, TAG, WAS, Condition, FoundObject, only
 from activities.executors.s3.errors import (
     BUSY,

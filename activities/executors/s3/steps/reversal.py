@@ -1,6 +1,6 @@
 """One visible step on a bucket taken back: only where no other program has been since, and as carefully as it was taken."""
 
-from activities.executors.base import Done, Result, Step, Unclear
+from activities.executors.contract.task import Done, Result, Step, Unclear
 from activities.executors.s3.bucket import COMMAND, FREE, SHA256, STAGED, WAS, Condition, FoundObject, only
 from activities.executors.s3.errors import ConditionFailed, Contended, Missing
 from activities.executors.s3.steps.attempt import FOLDER, S3Attempt

@@ -12,7 +12,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from activities import budgets
-from activities.executors.base import Copied, Fetch, Refused, Source, Stage, Step, Task
+from activities.executors.contract.executor import Fetch
+from activities.executors.contract.stage import Copied, Source, Stage
+from activities.executors.contract.task import Refused, Step, Task
 from activities.executors.drafts import pour
 from activities.executors.s3.bucket import COMMAND, FREE, SHA256, TAG, WAS, FoundObject
 from activities.executors.s3.errors import HAUNTED, ConditionFailed, Missing
