@@ -636,6 +636,18 @@ LANGUAGE sql STABLE ROWS 1 AS $$
        AND (f.until IS NULL OR f.until > now()) ORDER BY f.tenant IS NULL DESC, f.id LIMIT 1
 $$;
 
+-- Requests that make something and are no commands, by the keys of their clients: sent again, each makes nothing more.
+CREATE TABLE filestore.request_keys (
+    tenant     text NOT NULL,
+    principal  text NOT NULL,
+    key        text NOT NULL,
+    hash       bytea NOT NULL CHECK (octet_length(hash) = 32),           -- SHA-256 of what was asked for, without its secrets
+    made       text NOT NULL DEFAULT '',                                 -- the id of what it made
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant, principal, key)
+);
+CREATE INDEX request_keys_age ON filestore.request_keys (created_at);
+
 -- What outlives a request and is not a command yet: metadata that waits for `begin`, and resumable uploads.
 CREATE TABLE filestore.stages (
     id           uuid PRIMARY KEY,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from schema.ids import FIRST_COMMAND_ID, first_command_id_of
-from schema.store import drift_pruning, project_log, recomputes
+from schema.store import drift_pruning, project_log, recomputes, request_keys
 from schema.store import retention as store
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Retention:
         commands, commands_left = await self._prune_commands(until)
         operations, operations_left = await self._prune_operations(until)
         drift, drift_left = await self._prune_drift(until)
-        await self._prune_recomputes(until)
+        await self._prune_keys(until)
         async with self._pool.connection() as connection:
             await project_log.prune_batches(connection, _BATCH_SECONDS)
         more = events_left or commands_left or operations_left or drift_left
@@ -99,12 +99,14 @@ class Retention:
             if gone < _PAGE or monotonic() > until:
                 return total, gone == _PAGE
 
-    async def _prune_recomputes(self, until: float) -> None:
-        while True:
-            async with self._pool.connection() as connection:
-                gone = await recomputes.forget(connection, self._keys, _PAGE)
-            if gone < _PAGE or monotonic() > until:
-                return
+    async def _prune_keys(self, until: float) -> None:
+        """Recomputes, and keys of requests that are no commands."""
+        for forget in (recomputes.forget, request_keys.forget):
+            while True:
+                async with self._pool.connection() as connection:
+                    gone = await forget(connection, self._keys, _PAGE)
+                if gone < _PAGE or monotonic() > until:
+                    break
 
     async def _prune_commands(self, until: float) -> tuple[int, bool]:
         total, after = 0, FIRST_COMMAND_ID

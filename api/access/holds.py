@@ -14,6 +14,7 @@ from api.access import acts
 from api.access.acts import ActDetails
 from api.access.admission import admit
 from api.access.approval_shapes import WAITS
+from api.access.keyed import keep, keyed, made_before
 from api.access.second_person import second_person
 from api.http import openapi, responses
 from api.http.body import read_json
@@ -100,7 +101,7 @@ class HoldPage(Shape):
 
 _PARAMETERS = [openapi.path_id("The hold")]
 _CHANGES = openapi.body_of(HoldChanges, {"until": "2031-01-01T00:00:00Z"})
-_CREATE_REFUSALS = ("BACKEND_NOT_FOUND", "NODE_NOT_FOUND", "INVALID_PATH", "PATH_BUSY")
+_CREATE_REFUSALS = ("IDEMPOTENCY_CONFLICT", "BACKEND_NOT_FOUND", "NODE_NOT_FOUND", "INVALID_PATH", "PATH_BUSY")
 _EXAMPLE = {"backendMountId": 1, "path": "contracts", "kind": "legal", "reason": "case 2026/17"}
 
 
@@ -110,18 +111,22 @@ _EXAMPLE = {"backendMountId": 1, "path": "contracts", "kind": "legal", "reason":
     operation_id="createHold",
     summary="Hold what is at a path",
     responses=openapi.answers({201: ("The hold", ContentHold)}, *_CREATE_REFUSALS),
-    openapi_extra={"requestBody": openapi.body_of(NewHold, _EXAMPLE)},
+    openapi_extra=openapi.keyed(openapi.body_of(NewHold, _EXAMPLE)),
 )
 async def create(request: Request) -> Response:
     """From the answer on nothing at the path or below it is deleted, overwritten or moved, by whatever command of whatever
     token: 423 `HELD`. New content may come. `legal` and `protect` end when they are released, or at `until`; `retain` ends at
-    `until` and is not released before. While a command takes something away there: 409, try again."""
+    `until` and is not released before. While a command takes something away there: 409, try again. The same request under the same
+    key makes no other."""
     principal = await admit(request, "mounts")
     front, body = front_of(request), await read_json(request, NewHold)
     mount = await front.mounts.get(MountId(body.backend_mount_id), principal.tenant)
+    asked = keyed(request, principal, body)
     async with front.services.pool.connection() as connection, connection.transaction():
         path = await _path(connection, principal, mount.id, body)
         authorise(principal, "mounts", mount.id, path)
+        if (known := await made_before(connection, asked)) is not None:
+            return _made((await _row(connection, principal, int(known))).document)
         _check_until(body)
         await begin.lock_mounts(connection, {mount.id})
         if await holds.taken_now(connection, mount.id, path):
@@ -129,6 +134,7 @@ async def create(request: Request) -> Response:
         id = await holds.create(
             connection, principal.tenant, mount.id, path, body.kind, body.reason, body.until, principal.name
         )
+        await keep(connection, asked, id)
         locks = await _locks(connection, mount, body)
         if locks:
             await object_locks.begin(connection, id)
@@ -137,6 +143,10 @@ async def create(request: Request) -> Response:
         await acts.record(connection, request, principal, ActKind.CREATE_HOLD, details, mount=mount.id)
     if locks:
         front.services.start(keep_object_locks, mount=mount.id)
+    return _made(shown)
+
+
+def _made(shown: str) -> Response:
     answer = responses.data(shown)
     answer.status_code = 201
     return answer

@@ -15,6 +15,7 @@ from api.access.admission import admit, check_everywhere
 from api.access.approval_shapes import WAITS
 from api.access.bodies import OfTenantQuery
 from api.access.issuing import OPERATORS, tenant_of
+from api.access.keyed import keep, keyed, made_before
 from api.access.quota_bodies import NewQuotaBody, QuotaChanges, QuotasQuery
 from api.access.quota_shapes import Quota, QuotaPage
 from api.access.second_person import carries_out, second_person
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 router = APIRouter(route_class=Plain, tags=["access"])
 
 _PARAMETERS = [openapi.path_id("The quota"), *openapi.query_of(OfTenantQuery)]
+_CREATE_REFUSALS = ("BACKEND_NOT_FOUND", "INVALID_PATH", "FORBIDDEN", "IDEMPOTENCY_CONFLICT")
 _EXAMPLE = {"backendMountId": 1, "path": "scratch", "maxBytes": 10**12, "softBytes": 8 * 10**11}
 _CHANGES = openapi.body_of(QuotaChanges, {"maxBytes": 2 * 10**12})
 
@@ -53,13 +55,14 @@ _CHANGES = openapi.body_of(QuotaChanges, {"maxBytes": 2 * 10**12})
     status_code=201,
     operation_id="createQuota",
     summary="Set a quota",
-    responses=openapi.answers({201: ("The quota", Quota)}, "BACKEND_NOT_FOUND", "INVALID_PATH", "FORBIDDEN"),
-    openapi_extra={"requestBody": openapi.body_of(NewQuotaBody, _EXAMPLE)},
+    responses=openapi.answers({201: ("The quota", Quota)}, *_CREATE_REFUSALS),
+    openapi_extra=openapi.keyed(openapi.body_of(NewQuotaBody, _EXAMPLE)),
 )
 async def create(request: Request) -> Response:
     """For all of the tenant, a mount, what lies below a path, or what a principal has put there. It holds for what begins from the
     answer on, and counts what is there already, which may be more. What would pass `maxBytes` or `maxNodes` is refused as
-    `QUOTA_EXCEEDED`; passing `softBytes` or `softNodes` is told by an event. With `trash` what the trash keeps counts, too."""
+    `QUOTA_EXCEEDED`; passing `softBytes` or `softNodes` is told by an event. With `trash` what the trash keeps counts, too. The
+    same request under the same key makes no other."""
     principal = await admit(request, "mounts")
     front, body = front_of(request), await read_json(request, NewQuotaBody)
     tenant, scope = tenant_of(principal, body.tenant), _scope(body)
@@ -70,8 +73,12 @@ async def create(request: Request) -> Response:
         tenant=tenant, scope=scope, most=limits[0], soft=limits[1], trash=body.trash, operators=tenant != principal.tenant,
         by=principal.name,
     )  # fmt: skip
+    asked = keyed(request, principal, body)
     async with front.services.pool.connection() as connection, connection.transaction():
+        if (known := await made_before(connection, asked)) is not None:
+            return _answer(await _shown(connection, principal, tenant, int(known)), 201)
         id = await store.create(connection, new)
+        await keep(connection, asked, id)
         shown = await _shown(connection, principal, tenant, id)
         details = ActDetails(after=_told(shown))
         await acts.record(

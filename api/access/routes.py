@@ -12,6 +12,7 @@ from starlette.responses import Response
 from api.access import acts, issuing
 from api.access.admission import admit
 from api.access.bodies import NewTokenBody, OfTenantQuery, RotationBody, TokenChanges, TokensQuery
+from api.access.keyed import keep, keyed, made_before
 from api.access.shapes import IssuedToken, Token, TokenPage
 from api.http import openapi, responses
 from api.http.body import read_json
@@ -22,8 +23,9 @@ from api.http.routes import Plain
 from api.services import front_of
 from schema.access.acts import ActKind
 from schema.errors import InvalidRequest, NotFound, WrongState
-from schema.principals import TokenLimits
+from schema.principals import Principal, TokenLimits
 from schema.store import tokens
+from schema.store.request_keys import KeyedRequest
 from schema.store.tokens import NewToken
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ router = APIRouter(route_class=Plain, tags=["access"])
 
 _PARAMETERS = [openapi.path_id("The token"), *openapi.query_of(OfTenantQuery)]
 _REFUSALS = ("NOT_FOUND", "FORBIDDEN", "PAYLOAD_TOO_LARGE")
+_KEYED = ("WRONG_STATE", "IDEMPOTENCY_CONFLICT", *_REFUSALS)
 _CHANGES = openapi.body_of(TokenChanges, {"description": "reports, read only"})
 _EXAMPLE: dict[str, Any] = {
     "principal": "reports",
@@ -46,13 +49,13 @@ _EXAMPLE: dict[str, Any] = {
     status_code=201,
     operation_id="createToken",
     summary="Make a token",
-    responses=openapi.answers({201: ("The token, shown this once", IssuedToken)}, "BACKEND_NOT_FOUND", *_REFUSALS),
-    openapi_extra={"requestBody": openapi.body_of(NewTokenBody, _EXAMPLE)},
+    responses=openapi.answers({201: ("The token, shown this once", IssuedToken)}, "BACKEND_NOT_FOUND", *_KEYED),
+    openapi_extra=openapi.keyed(openapi.body_of(NewTokenBody, _EXAMPLE)),
 )
 async def create(request: Request) -> Response:
     """With no grant that allows something its scopes hold on every mount of the tenant; with one, each grant says what holds at its
     place. It can be given nothing that the asker may not do. Only its SHA-256 is kept: what the answer shows can not be shown
-    again. Sent twice, it makes two."""
+    again. The same request under the same key is answered with the same token, whose secret is another one then."""
     principal = await admit(request, "tokens")
     front, body = front_of(request), await read_json(request, NewTokenBody)
     tenant, grants = issuing.tenant_of(principal, body.tenant), issuing.grants_of(body.grants)
@@ -65,7 +68,12 @@ async def create(request: Request) -> Response:
     async with front.services.pool.connection() as connection, connection.transaction():
         await issuing.check_tenant(connection, tenant)
         await issuing.check_mounts(connection, tenant, grants)
+        asked = keyed(request, principal, body)
+        known = await made_before(connection, asked)
+        if known is not None:
+            return await _again(connection, request, principal, tenant, asked, known, 201)
         id, token = await tokens.issue(connection, new)
+        await keep(connection, asked, _made(id, token))
         shown = await _document(connection, id, tenant)
         await acts.record(
             connection,
@@ -162,20 +170,25 @@ async def change(request: Request) -> Response:
     "/v1/tokens/{id}/rotate",
     operation_id="rotateToken",
     summary="Give a token another secret",
-    responses=openapi.answers({200: ("The new token, shown this once", IssuedToken)}, "WRONG_STATE", *_REFUSALS),
-    openapi_extra={"parameters": _PARAMETERS, "requestBody": openapi.body_of(RotationBody, {"graceSeconds": 3600})},
+    responses=openapi.answers({200: ("The new token, shown this once", IssuedToken)}, *_KEYED),
+    openapi_extra=openapi.keyed(openapi.body_of(RotationBody, {"graceSeconds": 3600}), *_PARAMETERS),
 )
 async def rotate(request: Request) -> Response:
     """It stays the same token, with its id, its grants and its place in the journal. The old secret holds for `graceSeconds` more,
-    so that programs can be changed one by one; the one before that ends now."""
+    so that programs can be changed one by one; the one before that ends now. The same request under the same key is this rotation:
+    the answer has another new secret then, and the old one holds as long as the first answer said."""
     principal = await admit(request, "tokens")
     tenant = issuing.tenant_of(principal, read_query(OfTenantQuery, request.query_params).tenant)
     id, body = read_token_id(request), await read_json(request, RotationBody)
     async with front_of(request).services.pool.connection() as connection, connection.transaction():
         found = await issuing.changeable(connection, principal, id, tenant)
+        asked = keyed(request, principal, body)
+        if (known := await made_before(connection, asked)) is not None:
+            return await _again(connection, request, principal, tenant, asked, known, 200)
         token = await tokens.rotate(connection, found.id, body.grace_seconds)
         if token is None:
             raise WrongState("The token is revoked. Make a new one.", state="revoked")
+        await keep(connection, asked, _made(id, token))
         shown = await _document(connection, id, tenant)
         await acts.record(
             connection,
@@ -221,6 +234,30 @@ async def _document(connection: Connection, id: int, tenant: str) -> str:
     if not found:
         raise NotFound("There is no such token.")
     return found[0][1]
+
+
+def _made(id: int, token: str) -> str:
+    """What is kept under the key of a request."""
+    return f"{id} {tokens.hint(token)}"
+
+
+async def _again(
+    connection: Connection, request: Request, principal: Principal, tenant: str, asked: KeyedRequest | None, made: str,
+    status: int,
+) -> Response:  # fmt: skip
+    """Asked for under the same key: the answer with its secret was lost, and the secret is nowhere. It becomes another one, unless
+    another one came since. Raises WrongState, NotFound."""
+    id, lost = int(made.split()[0]), made.split()[1]
+    token = await tokens.renew(connection, id, lost)
+    if token is None:
+        raise WrongState(
+            "The token has another secret since, or is revoked. Rotate it under a fresh key, or make a new one."
+        )
+    await keep(connection, asked, _made(id, token))
+    shown = await _document(connection, id, tenant)
+    told = acts.ActDetails(after=json.loads(shown))
+    await acts.record(connection, request, principal, ActKind.ROTATE_TOKEN, told, tenant=tenant)
+    return _issued(shown, token, status)
 
 
 def _issued(shown: str, token: str, status: int) -> Response:

@@ -9,6 +9,7 @@ from typing import Any
 from activities.drift.hashing import sighted
 from activities.drift.observe import LookOrder
 from activities.executors.contract.abilities import Keyed
+from api.access.keyed import made_earlier, note
 from api.drift.bodies import DecisionBody
 from api.services import Front
 from schema import paths
@@ -25,12 +26,19 @@ from schema.store import findings as store
 from schema.store import looks
 from schema.store.conclude import one_snapshot
 from schema.store.findings import FindingFilter, ShownFinding
+from schema.store.request_keys import KeyedRequest
 from workflows.drift.start import audit, heal
 
 _MOST = 1000
 
 
-async def decide(front: Front, principal: Principal, body: DecisionBody) -> Mapping[str, Any]:
+async def decide(
+    front: Front, principal: Principal, body: DecisionBody, asked: KeyedRequest | None = None
+) -> Mapping[str, Any]:
+    """`asked`: the same under the same key was decided before, and decides nothing more."""
+    if not body.plan_only and (known := await _decided(front, asked)) is not None:
+        found = [one for one in await _again(front, principal, known) if readable(principal, one.mount, one.path)]
+        return {"decision": body.decision, "decided": True, "findings": [one.document for one in found]}
     shown = await _shown(front, principal, body)
     for one in shown:
         authorise(principal, "reconcile", one.mount, one.path, tree=_is_tree(one))
@@ -40,8 +48,18 @@ async def decide(front: Front, principal: Principal, body: DecisionBody) -> Mapp
     if not body.plan_only:
         for mount in {one.mount for one in shown}:
             await _decide(front, principal, body, mount, [one for one in shown if one.mount == mount])
-        shown = await _again(front, principal, shown)
+        ids = [one.id for one in shown]
+        async with front.services.pool.connection() as connection, connection.transaction():
+            await note(connection, asked, " ".join(map(str, ids)))
+        shown = await _again(front, principal, ids)
     return {"decision": body.decision, "decided": not body.plan_only, "findings": [one.document for one in shown]}
+
+
+async def _decided(front: Front, asked: KeyedRequest | None) -> list[int] | None:
+    """The findings that were decided under this key. Raises IdempotencyConflict."""
+    async with front.services.pool.connection() as connection:
+        known = await made_earlier(connection, asked)
+    return None if known is None else [int(id) for id in known.split()]
 
 
 def _is_tree(one: ShownFinding) -> bool:
@@ -74,8 +92,8 @@ def _asked(body: DecisionBody) -> FindingFilter:
     return FindingFilter(mount=mount, kinds=body.selection.kinds, states=["open"], path=path)
 
 
-async def _again(front: Front, principal: Principal, shown: Sequence[ShownFinding]) -> list[ShownFinding]:
-    asked = FindingFilter(ids=[one.id for one in shown])
+async def _again(front: Front, principal: Principal, ids: Sequence[int]) -> list[ShownFinding]:
+    asked = FindingFilter(ids=ids)
     async with front.services.pool.connection() as connection:
         return await store.listed(connection, principal.tenant, asked, after=0, limit=_MOST)
 

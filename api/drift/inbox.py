@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from activities.drift.observe import LookOrder
 from api.access.admission import admit
+from api.access.keyed import keyed
 from api.access.second_person import second_person
 from api.drift import decide
 from api.drift.bodies import DecisionBody
@@ -45,6 +46,7 @@ router = APIRouter(route_class=Plain, tags=["drift"])
 _REFUSALS = (
     "NOT_FOUND",
     "STALE_FINDING",
+    "IDEMPOTENCY_CONFLICT",
     "PATH_BUSY",
     "WRONG_STATE",
     "MOUNT_OFFLINE",
@@ -210,16 +212,16 @@ async def show(request: Request) -> Response:
     operation_id="decideFindings",
     summary="Decide about findings",
     responses=openapi.answers({200: ("What was decided, or the plan", Decided)}, *_REFUSALS),
-    openapi_extra={"requestBody": openapi.body_of(DecisionBody, example())},
+    openapi_extra=openapi.keyed(openapi.body_of(DecisionBody, example())),
 )
 async def decided(request: Request) -> Response:
     """Each finding is named with the version that was shown: what was seen anew since is refused, with what it says now, and
     nothing is decided. `accept`: the place is looked at once more, and the record follows it. `restore` and `quarantine`
     begin a heal: commands of the caller's name, and `problem` says why one could not go. `ignore`: neither record nor heals
-    touch the place, up to `until`."""
+    touch the place, up to `until`. The same request under the same key decides nothing more: it shows the findings as they are."""
     principal = await admit(request, "reconcile")
     front, body = front_of(request), await read_json(request, DecisionBody)
-    return _data(await decide.decide(front, principal, body))
+    return _data(await decide.decide(front, principal, body, keyed(request, principal, body)))
 
 
 def _data(shown: Any) -> Response:

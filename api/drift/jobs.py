@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from activities.drift.jobs import JobRef
 from api.access.admission import admit
+from api.access.keyed import keep, keyed, made_before
 from api.drift.bodies import NewReconciliation
 from api.drift.queries import JobsQuery
 from api.drift.shapes import Enqueued, JobPage, ReconciliationJob
@@ -30,6 +31,7 @@ from workflows.drift.start import reconcile
 
 router = APIRouter(route_class=Plain, tags=["drift"])
 
+_REFUSALS = ("BACKEND_NOT_FOUND", "INVALID_PATH", "FORBIDDEN", "IDEMPOTENCY_CONFLICT")
 _BODY = openapi.body_of(NewReconciliation, {"backendMountId": 1, "path": "projects", "detectChildren": True})
 
 
@@ -38,13 +40,13 @@ _BODY = openapi.body_of(NewReconciliation, {"backendMountId": 1, "path": "projec
     status_code=202,
     operation_id="reconcile",
     summary="Compare a place with its storage",
-    responses=openapi.answers({202: ("Queued", Enqueued)}, "BACKEND_NOT_FOUND", "INVALID_PATH", "FORBIDDEN"),
-    openapi_extra={"requestBody": _BODY},
+    responses=openapi.answers({202: ("Queued", Enqueued)}, *_REFUSALS),
+    openapi_extra=openapi.keyed(_BODY),
 )
 async def ask(request: Request) -> Response:
     """Look at a path on the storage, with `detectChildren` at everything below it, and let the record follow what is there, also
     where the mount only observes. What is gone is looked for everywhere, twice, before its node is `missing`. The job tells
-    how it ends; so does the event `filestore.reconciliation.job.completed`."""
+    how it ends; so does the event `filestore.reconciliation.job.completed`. The same request under the same key is the same job."""
     principal = await admit(request, "reconcile")
     front, body = front_of(request), await read_json(request, NewReconciliation)
     path = paths.decode(body.path, body.path_b64, allow_root=True)
@@ -54,10 +56,14 @@ async def ask(request: Request) -> Response:
         principal.tenant, principal.name, mount.id, path, body.reason, body.node_id, body.detect_children,
         bool(body.requested_hash),
     )  # fmt: skip
+    asked = keyed(request, principal, body)
     async with front.services.pool.connection() as connection, connection.transaction():
-        job = await store.ask(connection, new)
-    front.services.announce()
-    front.services.start(reconcile, mount=mount.id, job=JobRef(job, principal.tenant))
+        known = await made_before(connection, asked)
+        job = int(known) if known is not None else await store.ask(connection, new)
+        await keep(connection, asked, job)
+    if known is None:
+        front.services.announce()
+        front.services.start(reconcile, mount=mount.id, job=JobRef(job, principal.tenant))
     shown = {"enqueued": True, "id": job, "jobId": job, "jobKey": f"reconcile:{mount.id}:{job}"}
     answer = responses.data(orjson.dumps(shown).decode())
     answer.status_code = 202

@@ -60,6 +60,11 @@ def headers(*names: str) -> list[Parameter]:
     return [header(name, text) for name, text in COMMAND_HEADERS.items() if name in names]
 
 
+def keyed(body: dict[str, Any], *parameters: Parameter) -> dict[str, Any]:
+    """What is said of a route that makes something and is no command: sent again under its key it makes nothing more."""
+    return {"parameters": [*parameters, *headers("Idempotency-Key")], "requestBody": body}
+
+
 def command_parameters(*without: str) -> list[Parameter]:
     """What every command takes beside its body."""
     wait = {"name": "wait", "in": "query", "required": False, "schema": {"type": "integer", "minimum": 0},

@@ -37,7 +37,7 @@ _TYPE = "application/octet-stream"
 router = APIRouter(route_class=Plain, tags=["links"])
 
 _PROJECT = {"name": "name", "in": "path", "required": True, "description": "The project", "schema": {"type": "string"}}
-_REFUSALS = ("NOT_FOUND", "NODE_NOT_FOUND", "FORBIDDEN", "INVALID_PATH")
+_REFUSALS = ("NOT_FOUND", "NODE_NOT_FOUND", "FORBIDDEN", "INVALID_PATH", "IDEMPOTENCY_CONFLICT")
 _EXAMPLE = {"path": "reports/2026.pdf", "expiresIn": 86_400}
 
 
@@ -47,7 +47,7 @@ _EXAMPLE = {"path": "reports/2026.pdf", "expiresIn": 86_400}
     operation_id="createProjectLink",
     summary="Share a file of a project by an address",
     responses=openapi.answers({201: ("The link, with its address", Link)}, *_REFUSALS),
-    openapi_extra={"parameters": [_PROJECT], "requestBody": openapi.body_of(ProjectLinkBody, _EXAMPLE)},
+    openapi_extra=openapi.keyed(openapi.body_of(ProjectLinkBody, _EXAMPLE), _PROJECT),
 )
 async def create(request: Request) -> Response:
     """Whoever has the address gets the file that is at the path then, hot or cold, and needs no token. It gives at no time more
@@ -64,7 +64,7 @@ async def create(request: Request) -> Response:
         if await projects.content_at(connection, project.id, path.raw) is None:
             raise NodeNotFound("The project has no file at this path.", path=path.text)
         new = await new_link(body, project.mount, path, LinkKind.READ, project.id)
-        row = await made(connection, request, principal, new)
+        row = await made(connection, request, principal, body, new)
     return shown(front, request, principal, row, 201)
 
 

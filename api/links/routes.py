@@ -14,6 +14,7 @@ from starlette.responses import Response
 from api.access import acts
 from api.access.acts import ActDetails
 from api.access.admission import admit
+from api.access.keyed import keep, keyed, made_before
 from api.http import openapi, responses
 from api.http.body import read_json
 from api.http.exports import exported
@@ -41,8 +42,16 @@ if TYPE_CHECKING:
 router = APIRouter(route_class=Plain, tags=["links"])
 
 _PARAMETERS = [openapi.path_id("The link")]
+_SECRETS = frozenset({"password"})
 _EXAMPLE = {"backendMountId": 1, "path": "reports/2026.pdf", "kind": "read", "expiresIn": 86_400, "maxUses": 10}
-_REFUSALS = ("BACKEND_NOT_FOUND", "NODE_NOT_FOUND", "NOT_A_DIRECTORY", "INVALID_PATH", "FORBIDDEN")
+_REFUSALS = (
+    "BACKEND_NOT_FOUND",
+    "NODE_NOT_FOUND",
+    "NOT_A_DIRECTORY",
+    "INVALID_PATH",
+    "FORBIDDEN",
+    "IDEMPOTENCY_CONFLICT",
+)
 
 
 @router.post(
@@ -51,11 +60,12 @@ _REFUSALS = ("BACKEND_NOT_FOUND", "NODE_NOT_FOUND", "NOT_A_DIRECTORY", "INVALID_
     operation_id="createLink",
     summary="Share a file or a folder by an address",
     responses=openapi.answers({201: ("The link, with its address", Link)}, *_REFUSALS),
-    openapi_extra={"requestBody": openapi.body_of(NewLinkBody, _EXAMPLE)},
+    openapi_extra=openapi.keyed(openapi.body_of(NewLinkBody, _EXAMPLE)),
 )
 async def create(request: Request) -> Response:
     """`read`: the content of one file. `list`: what lies in a folder and below it. `upload`: new files into one folder. Whoever
-    has the address needs no token. It gives at no time more than its maker may do then, and ends with the maker's token."""
+    has the address needs no token. It gives at no time more than its maker may do then, and ends with the maker's token. The same
+    request under the same key makes no other."""
     principal = await admit(request, "share")
     front, body = front_of(request), await read_json(request, NewLinkBody)
     path = paths.decode(body.path, body.path_b64, allow_root=True)
@@ -66,7 +76,7 @@ async def create(request: Request) -> Response:
     new = await new_link(body, mount.id, path, body.kind)
     async with front.services.pool.connection() as connection, connection.transaction():
         await _check_node(connection, principal, new)
-        row = await made(connection, request, principal, new)
+        row = await made(connection, request, principal, body, new)
     return shown(front, request, principal, row, 201)
 
 
@@ -81,10 +91,17 @@ async def new_link(
     )  # fmt: skip
 
 
-async def made(connection: Connection, request: Request, principal: Principal, new: NewLink) -> LinkRow:
-    """In the caller's transaction."""
+async def made(
+    connection: Connection, request: Request, principal: Principal, body: ProjectLinkBody, new: NewLink
+) -> LinkRow:
+    """In the caller's transaction. Raises IdempotencyConflict."""
+    asked = keyed(request, principal, body, secrets=_SECRETS)
+    known = await made_before(connection, asked)
+    if known is not None:
+        return await _row(connection, principal, int(known))
     front = front_of(request)
     link = await links.create(connection, principal, new)
+    await keep(connection, asked, link.id)
     await links.keep_key(connection, link.id, front.services.keys.seal(of_link(link.id), new_key()))
     [row] = await links.listed(connection, principal.tenant, only=link.id)
     details = ActDetails(after=json.loads(orjson.dumps(row.document)))

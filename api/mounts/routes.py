@@ -11,6 +11,7 @@ from starlette.responses import Response
 from api.access import acts
 from api.access.admission import admit, admit_everywhere
 from api.access.approval_shapes import WAITS
+from api.access.keyed import keyed, made_earlier, note
 from api.access.second_person import second_person
 from api.http import openapi, responses
 from api.http.body import read_json
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(route_class=Plain, tags=["mounts"])
 
+_SECRETS = frozenset({"config"})
 _REFUSALS = ("EXECUTOR_NOT_FOUND", "PAYLOAD_TOO_LARGE", "MOUNT_OFFLINE", "STORAGE_FULL")
 _CREDENTIALS = openapi.body_of(MountCredentials, {"accessKeyId": "...", "secretAccessKey": "..."})
 _NEW = {"mountKey": "projects", "backendKind": "local", "rootPath": "/srv/projects"}
@@ -93,16 +95,27 @@ async def show(request: Request) -> Response:
     status_code=201,
     operation_id="createMount",
     summary="Register a mount",
-    responses=openapi.answers({201: ("Registered", Mount)}, *_REFUSALS),
-    openapi_extra={"requestBody": openapi.body_of(NewMountBody, _NEW)},
+    responses=openapi.answers({201: ("Registered", Mount)}, "IDEMPOTENCY_CONFLICT", *_REFUSALS),
+    openapi_extra=openapi.keyed(openapi.body_of(NewMountBody, _NEW)),
 )
 async def create(request: Request) -> Response:
     """Administrators only. The root of a local mount must exist on this host; Filestore keeps its own folder `.filestore` in
-    it. Secrets in `config` (accessKeyId, secretAccessKey, sessionToken, ...) are stored apart and never come back."""
+    it. Secrets in `config` (accessKeyId, secretAccessKey, sessionToken, ...) are stored apart and never come back. The same request
+    under the same key makes no other mount."""
     principal = await admit_everywhere(request, "mounts")
     front = front_of(request)
     body = await read_json(request, NewMountBody)
-    services = front.services
+    services, asked = front.services, keyed(request, principal, body, secrets=_SECRETS)
+    async with services.pool.connection() as connection:
+        known = await made_earlier(connection, asked)
+    if known is not None:
+        return await _shown(front, principal, MountId(int(known)), 201)
+    act = _act(request, principal, None, ActKind.CREATE_MOUNT)
+
+    async def made(connection: Connection, of: MountId, **fields: dict[str, Any]) -> None:
+        await act(connection, of, **fields)
+        await note(connection, asked, of)
+
     await check_location(services.settings, body.root_path, body.config or {})
     mount = await register.register(
         services.settings,
@@ -111,7 +124,7 @@ async def create(request: Request) -> Response:
         register.new_mount(body, principal.tenant),
         services.keys,
         adopt=body.adopt,
-        act=_act(request, principal, None, ActKind.CREATE_MOUNT),
+        act=made,
     )
     front.mounts.forget()
     return await _shown(front, principal, mount, 201)

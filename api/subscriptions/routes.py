@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from activities.events.deliver import send
 from api.access.admission import admit
+from api.access.keyed import keep, keyed, made_before
 from api.http import openapi, responses
 from api.http.body import read_json
 from api.http.exports import exported
@@ -75,24 +76,29 @@ _EXAMPLE: dict[str, Any] = {
     operation_id="createSubscription",
     summary="Have events sent to an address",
     responses=openapi.answers({201: ("The subscription, with its secret", NewlySubscribed)}, *_CREATE_REFUSALS),
-    openapi_extra={"requestBody": openapi.body_of(NewSubscription, _EXAMPLE)},
+    openapi_extra=openapi.keyed(openapi.body_of(NewSubscription, _EXAMPLE)),
 )
 async def create(request: Request) -> Response:
     """From now on, each event that the filter takes and the token may see is sent as a message of Standard Webhooks, in the
-    order of the feed, at least once, under an id that stays. `secret` signs them; it is shown this once."""
+    order of the feed, at least once, under an id that stays. `secret` signs them; it is shown this once, and again to the same
+    request under the same key."""
     principal = await admit(request, "operate")
     front, body = front_of(request), await read_json(request, NewSubscription)
     check_url(body.url, front.services.settings.allowed_webhooks)
     filter = body.filter or SubscriptionFilter.model_validate({})
     await _check_filter(front, principal, filter)
     id, secret = str(uuid.uuid4()), webhook.new_secret()
+    asked = keyed(request, principal, body)
     async with front.services.pool.connection() as connection, connection.transaction():
+        if (known := await made_before(connection, asked)) is not None:
+            return await _with_secret(front, connection, known, principal, 201)
         if await store.count(connection, principal.tenant, MOST) >= MOST:
             raise RateLimited(
                 f"There are {MOST} subscriptions already, which is the most. Remove one that is not needed."
             )
         sealed = front.services.keys.seal(of_subscription(id), secret)
         await store.create(connection, id, principal, body.url, sealed, filter.stored(), body.description)
+        await keep(connection, asked, id)
         shown = await _shown(connection, id, principal)
     _wake(front, id)
     return _answer(shown | {"secret": secret}, 201)
@@ -251,18 +257,24 @@ async def replay(request: Request) -> Response:
     "/v1/subscriptions/{id}/rotate",
     operation_id="rotateSubscriptionSecret",
     summary="Another secret",
-    responses=openapi.answers({200: ("The subscription, with its secret", NewlySubscribed)}, "NOT_FOUND"),
-    openapi_extra={"parameters": _ID, "requestBody": openapi.body_of(SecretRotation, {"overlapSeconds": 86_400})},
+    responses=openapi.answers(
+        {200: ("The subscription, with its secret", NewlySubscribed)}, "NOT_FOUND", "IDEMPOTENCY_CONFLICT"
+    ),
+    openapi_extra=openapi.keyed(openapi.body_of(SecretRotation, {"overlapSeconds": 86_400}), *_ID),
 )
 async def rotate(request: Request) -> Response:
-    """For so long messages carry the signatures of both."""
+    """For so long messages carry the signatures of both. The same request under the same key is this rotation."""
     principal = await admit(request, "operate")
     front, body, id = front_of(request), await read_json(request, SecretRotation), _id(request)
     secret = webhook.new_secret()
     sealed = front.services.keys.seal(of_subscription(id), secret)
+    asked = keyed(request, principal, body)
     async with front.services.pool.connection() as connection, connection.transaction():
+        if await made_before(connection, asked) is not None:
+            return await _with_secret(front, connection, id, principal, 200)
         if not await store.rotate(connection, id, principal.tenant, sealed, timedelta(seconds=body.overlap_seconds)):
             raise _missing()
+        await keep(connection, asked, id)
         shown = await _shown(connection, id, principal)
     return _answer(shown | {"secret": secret})
 
@@ -297,6 +309,14 @@ def _secret_of(front: Front, row: Mapping[str, Any]) -> str:
         return front.services.keys.open(of_subscription(str(row["id"])), row["secret"])
     except SecretUnreadable as error:
         raise Unavailable(f"The secret of the subscription can not be used on this host. {error}") from error
+
+
+async def _with_secret(front: Front, connection: Any, id: str, principal: Principal, status: int) -> Response:
+    """Asked for under the same key: the first answer was lost. Raises NotFound, Unavailable."""
+    row = await store.find(connection, id, principal.tenant)
+    if row is None:
+        raise _missing()
+    return _answer(documents.subscription(row) | {"secret": _secret_of(front, row)}, status)
 
 
 async def _shown(connection: Any, id: str, principal: Principal) -> dict[str, Any]:

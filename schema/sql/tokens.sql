@@ -85,6 +85,12 @@ UPDATE filestore.tokens SET hash = %(hash)s, hint = %(hint)s, version = version 
        previous_until = CASE WHEN %(seconds)s > 0 THEN now() + make_interval(secs => %(seconds)s) END
  WHERE id = %(id)s AND revoked_at IS NULL RETURNING id
 
+-- name: renew
+-- Another secret in the place of one that nobody heard. What holds besides goes on. No row: it has another secret since, or is
+-- revoked.
+UPDATE filestore.tokens SET hash = %(hash)s, hint = %(hint)s, version = version + 1
+ WHERE id = %(id)s AND hint = %(lost)s AND revoked_at IS NULL RETURNING id
+
 -- name: revoke
 -- End a token, and what it was before its rotation. API processes hear of it within a second.
 UPDATE filestore.tokens SET revoked_at = now(), previous_hash = NULL, previous_until = NULL, version = version + 1

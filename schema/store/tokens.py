@@ -63,6 +63,11 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
+def hint(token: str) -> str:
+    """Its beginning, which tells tokens apart and is no secret."""
+    return token[:_HINT]
+
+
 def digest(token: str) -> bytes:
     """What is stored and looked up: how long the lookup takes tells nothing about the token itself."""
     return hashlib.sha256(token.encode("ascii")).digest()
@@ -125,7 +130,7 @@ async def issue(connection: Connection, new: NewToken) -> tuple[int, str]:
     """A new token: its id, and the token, which can not be read again."""
     token = mint()
     values = {
-        "tenant": new.tenant, "principal": new.principal, "hash": digest(token), "hint": token[:_HINT],
+        "tenant": new.tenant, "principal": new.principal, "hash": digest(token), "hint": hint(token),
         "scopes": sorted(new.scopes), "expires_at": new.expires_at, "description": new.description,
         "requests_per_second": new.limits.requests_per_second, "uploads_max": new.limits.uploads_max,
         "created_by": new.created_by,
@@ -181,8 +186,17 @@ async def change(
 async def rotate(connection: Connection, token_id: int, grace_seconds: float) -> str | None:
     """The new token; the old one holds for so long. None: it is revoked."""
     token = mint()
-    values = {"id": token_id, "hash": digest(token), "hint": token[:_HINT], "seconds": grace_seconds}
+    values = {"id": token_id, "hash": digest(token), "hint": hint(token), "seconds": grace_seconds}
     row = await (await connection.execute(SQL["rotate"], values)).fetchone()
+    return None if row is None else token
+
+
+async def renew(connection: Connection, token_id: int, lost: str) -> str | None:
+    """The token anew, after an answer that was lost: the secret in it holds no more, the one before it as long as it would. `lost`:
+    its hint. None: another one came since, or the token is revoked."""
+    token = mint()
+    values = {"id": token_id, "hash": digest(token), "hint": hint(token), "lost": lost}
+    row = await (await connection.execute(SQL["renew"], values)).fetchone()
     return None if row is None else token
 
 
@@ -214,7 +228,7 @@ async def ensure_bootstrap(connection: Connection, token: str, principal: str = 
     """Make the operator's own token valid, with every scope. Raises ValueError when it is not shaped like a token."""
     if not is_token(token):
         raise ValueError("FILESTORE_BOOTSTRAP_TOKEN is not of the form fst_<8 hex>_<43 characters>")
-    values = {"principal": principal, "hash": digest(token), "hint": token[:_HINT]}
+    values = {"principal": principal, "hash": digest(token), "hint": hint(token)}
     row = await (await connection.execute(SQL["ensure_bootstrap"], values)).fetchone()
     assert row is not None
     await connection.execute(SQL["withdraw"], {"id": row["id"]})

@@ -1,7 +1,6 @@
-"""Limits of the HTTP server, over raw sockets, against the process that serves. Health answers whatever the others do."""
+"""What the HTTP server takes at most, over raw sockets, against the process that serves. Health answers whatever the others do."""
 
 import json
-import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -10,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from schema.settings import Settings
 from tests.fix_service import MountOfTest, Service, until
 
 LINE, HEAD, HEADERS, CONNECTIONS = 2048, 8192, 32, 20
+PATIENT = "120"
+"""Seconds: thousands of single bytes take long on a busy machine. What is too slow: `test_http_slow.py`"""
 ENDLESS = HEAD + 2**18
 """What comes with one read of the socket is not counted while the parser holds it."""
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
@@ -24,8 +24,7 @@ def limited(running_service: Service) -> Iterator[Service]:
     running_service.kill()
     running_service.start(
         FILESTORE_HTTP_LINE_MAX_BYTES=str(LINE), FILESTORE_HTTP_HEAD_MAX_BYTES=str(HEAD),
-        FILESTORE_HTTP_HEADERS_MAX=str(HEADERS), FILESTORE_HTTP_HEAD_SECONDS="5", FILESTORE_HTTP_BODY_SECONDS="2",
-        FILESTORE_HTTP_WRITE_SECONDS="2", FILESTORE_HTTP_KEEP_ALIVE_SECONDS="2",
+        FILESTORE_HTTP_HEADERS_MAX=str(HEADERS), FILESTORE_HTTP_HEAD_SECONDS=PATIENT, FILESTORE_HTTP_BODY_SECONDS=PATIENT,
         FILESTORE_HTTP_CONNECTIONS_MAX=str(CONNECTIONS), FILESTORE_UPLOAD_MAX_BYTES=str(64 * 2**20),
     )  # fmt: skip
     yield running_service
@@ -158,41 +157,6 @@ def test_trailers_are_limited_like_headers(limited: Service, mount: MountOfTest)
             assert line.answer().code == "HEADERS_TOO_LARGE"
 
 
-def test_a_head_that_comes_too_slowly_is_refused_and_an_idle_connection_closed(limited: Service) -> None:
-    before = refusals(limited, "slow_head")
-    with RawLine(limited) as slow, RawLine(limited) as idle:
-        slow.send(GET)
-        assert healthy(limited)
-        answer = slow.answer()
-        assert (answer.status, answer.code) == (408, "REQUEST_TOO_SLOW")
-        assert idle.closed() == b""
-    assert refusals(limited, "slow_head") == before + 2
-
-
-def test_bytes_that_trickle_do_not_keep_a_head_open(limited: Service) -> None:
-    with RawLine(limited) as line:
-        line.send(GET + b"A: ")
-        line.socket.settimeout(0.2)
-        came = b""
-        while not came:
-            line.send(b"x")
-            with suppress(TimeoutError):
-                came = line.socket.recv(65536)
-    assert came.startswith(b"HTTP/1.1 408 ")
-
-
-@pytest.mark.parametrize("framing", ["Content-Length: 1000000", "Transfer-Encoding: chunked"])
-def test_a_body_that_comes_too_slowly_is_refused(limited: Service, mount: MountOfTest, framing: str) -> None:
-    before = refusals(limited, "slow_body")
-    with RawLine(limited) as line:
-        line.send(put(limited, mount, framing) + b"1\r\nx\r\n")
-        assert healthy(limited)
-        answer = line.answer()
-        assert (answer.status, answer.code) == (408, "REQUEST_TOO_SLOW")
-    assert refusals(limited, "slow_body") == before + 1
-    assert os.listdir(mount.root / ".filestore" / "stage") == []
-
-
 def test_a_body_beyond_the_limit_is_413_announced_or_not(limited: Service, mount: MountOfTest) -> None:
     with RawLine(limited) as line:
         line.send(put(limited, mount, f"Content-Length: {2**40}"))
@@ -210,15 +174,6 @@ def test_a_json_body_beyond_the_limit_is_413(limited: Service) -> None:
     with RawLine(limited) as line:
         line.send(head + b"Transfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + b" " * 65536 + b"\r\n") * 20)
         assert line.answer().code == "PAYLOAD_TOO_LARGE"
-
-
-def test_an_idle_connection_stays_open_for_the_next_request_and_is_closed_in_the_end(limited: Service) -> None:
-    assert Settings().http_keep_alive_seconds == 75  # type: ignore[call-arg]
-    with RawLine(limited) as line:
-        for _ in range(3):
-            line.send(GET + b"\r\n")
-            assert line.answer().status == 200
-        assert line.closed() == b""
 
 
 def test_connections_beyond_the_limit_hear_so_and_health_is_answered(limited: Service) -> None:
@@ -260,20 +215,6 @@ def test_requests_that_wait_within_the_limit_are_all_answered_in_their_order(lim
         for start in range(0, 60, 2):
             line.send(GET + b"X-Request-Id: %d\r\n\r\n" % start + GET + b"X-Request-Id: %d\r\n\r\n" % (start + 1), 7)
         assert [line.answer().headers["x-request-id"] for _ in range(60)] == [str(n) for n in range(60)]
-
-
-def test_a_client_that_stops_reading_is_cut_off(limited: Service, mount: MountOfTest) -> None:
-    content = os.urandom(48 * 2**20)
-    made = limited.call(
-        "PUT", "/v1/files/by-path", params={"backendMountId": mount.id, "path": "big"}, content=content
-    ).json()
-    node = made["data"]["node"]["id"]
-    before = refusals(limited, "slow_reader")
-    with RawLine(limited, receive_buffer=4096) as line:
-        get = f"GET /v1/files/{node}/content HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {limited.token}\r\n\r\n"
-        line.send(get.encode())
-        assert until(lambda: refusals(limited, "slow_reader") == before + 1)
-        assert len(line.closed()) < len(content)
 
 
 def resident(service: Service, what: str) -> int:

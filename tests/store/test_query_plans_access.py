@@ -15,7 +15,7 @@ from tests.store.plans import PAGES_MAX, indexes, plan, touched
 pytestmark = pytest.mark.slow
 
 LINKS, APPROVALS, LOCKS, HOLDS = load("links"), load("approvals"), load("object_locks"), load("holds")
-QUOTAS = load("quotas")
+QUOTAS, REQUEST_KEYS = load("quotas"), load("request_keys")
 GROWN = [
     """INSERT INTO filestore.tokens (tenant, principal, hash, hint, scopes)
        SELECT 'main', 'p' || i, sha256(i::text::bytea), 'fst_', '{read}' FROM generate_series(1, 1000000) i""",
@@ -45,11 +45,15 @@ GROWN = [
        SELECT %(mount)s, NULL, i, 1, CASE WHEN i <= 1000 THEN i ELSE i + 1000000 END FROM generate_series(1, 20000) i""",
     """INSERT INTO filestore.charge_deltas (mount_id, principal, size_bytes, node_count, quota_id)
        SELECT %(mount)s, 'user', i, 1, CASE WHEN i %% 100 = 0 THEN i %% 5000 END FROM generate_series(1, 50000) i""",
+    """INSERT INTO filestore.request_keys (tenant, principal, key, hash, made, created_at)
+       SELECT 'main', 'p' || i %% 100, 'k' || i, sha256(i::text::bytea), i::text, now() - (i || ' seconds')::interval
+         FROM generate_series(1, 1000000) i""",
     "ANALYZE",
 ]
 COMES_BACK = """SELECT filestore.quota_keeps_v1(q, -1, jsonb_build_object('node', 499, 'place', encode('20260101/499', 'hex')))
   FROM filestore.quotas q WHERE q.id = %(id)s"""
 KEYS = {"keys": "{k1,k2}", "versions": "{v1,v2}"}
+KEYED = {"tenant": "main", "principal": "p7", "key": "k7"}
 SMALL = {"backend_mounts", "tenants", "object_lock_proofs", "grants"}
 SAME = {"tenant": "main", "requester": "p5000", "act": "purge", "subject": "s5000", "version": "1"}
 
@@ -100,6 +104,12 @@ ALL: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         QUOTAS["remove"], {"id": 500}, {"quota_kept_pkey", "charges_quota", "charge_deltas_quota", "quotas_pkey"},
     ),
     "what comes back from the trash": (COMES_BACK, {"id": 500}, {"quotas_pkey"}),
+    "a key of a request": (REQUEST_KEYS["find"], KEYED, {"request_keys_pkey"}),
+    "a key that is taken": (REQUEST_KEYS["take"], KEYED | {"hash": b"0" * 32}, set()),
+    "what was made under a key": (REQUEST_KEYS["keep"], KEYED | {"made": "7"}, {"request_keys_pkey"}),
+    "keys that are kept no longer": (
+        REQUEST_KEYS["forget"], {"keep": 86_400.0, "limit": 100}, {"request_keys_age", "request_keys_pkey"},
+    ),
     "whether a mount has holds or locks": (HOLDS["on_mount"], {"mount": 1}, {"holds_lock_due"}),
 }  # fmt: skip
 
