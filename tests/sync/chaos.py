@@ -5,11 +5,12 @@ import os
 import random
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.fix_service import Service, until
 from tests.fix_stack import Stack
-from tests.sync.agents import AgentOfTest, Tree
+from tests.sync.agents import AgentOfTest, Tree, become_one
 from tests.sync.line import LineOfTest
 from tests.sync.test_projects import ProjectOfTest
 from tests.sync.test_tiers_of_projects import wipe_hot
@@ -67,6 +68,8 @@ class ChaosOfTest:
         ]
         self.mine: dict[str, bytes] = {}
         self.of_all: dict[str, set[bytes]] = {}
+        self.told: list[str] = []
+        """All that was done, for people who ask how a tree came to be"""
 
     def step(self) -> None:
         agent = self.random.choice(self.agents)
@@ -75,18 +78,22 @@ class ChaosOfTest:
         if kind == "share":
             path, content = self.random.choice(SHARED), stamped(self.random)
             self.of_all.setdefault(path, set()).add(content)
+            self.tell(f"{agent.name} writes {path} {content[:8]!r}")
             self.place(agent, path, content)
         elif kind == "write" or not own:
             path, content = f"{agent.name}/{self.random.randrange(12)}", stamped(self.random)
             self.mine[path] = content
+            self.tell(f"{agent.name} writes {path} {content[:8]!r}")
             self.place(agent, path, content)
         elif kind == "delete":
             path = self.random.choice(own)
             del self.mine[path]
+            self.tell(f"{agent.name} deletes {path}")
             (agent.folder / path).unlink()
         else:
             path, target = self.random.choice(own), f"{agent.name}/r{self.random.randrange(1000)}"
             self.mine[target] = self.mine.pop(path)
+            self.tell(f"{agent.name} renames {path} to {target}")
             (agent.folder / path).rename(agent.folder / target)
 
     def place(self, agent: AgentOfTest, path: str, content: bytes) -> None:
@@ -100,6 +107,7 @@ class ChaosOfTest:
     def fault(self) -> str:
         what = self.random.choice(FAULTS if self.bucket is None else [*FAULTS, "s3", "s3"])
         which = self.random.randrange(5)
+        self.tell(f"{what} n{which}")
         if what == "agent":
             self.agents[which].kill()
             self.agents[which].start()
@@ -122,10 +130,28 @@ class ChaosOfTest:
         for line in self.lines:
             line.mend()
 
+    def tell(self, what: str) -> None:
+        self.told.append(f"{datetime.now(UTC):%H:%M:%S.%f} {what}")
+
     def is_right(self, tree: Tree) -> bool:
+        return not self.wrong(tree)
+
+    def wrong(self, tree: Tree) -> list[str]:
+        """Paths that are not as they should be."""
         held = {path: content for path, (content, _) in tree.items() if content is not None}
         mine = {path: content for path, content in held.items() if not path.startswith("shared/")}
-        return mine == self.mine and all(held.get(path) in contents for path, contents in self.of_all.items())
+        wrong = [path for path in mine.keys() | self.mine.keys() if mine.get(path) != self.mine.get(path)]
+        return wrong + [path for path, contents in self.of_all.items() if held.get(path) not in contents]
+
+    def become_one(self) -> Tree:
+        try:
+            return become_one(self.agents, self.is_right)
+        except AssertionError as error:
+            tree = self.agents[0].tree()
+            lines = [f"{path}: {(tree[path][0] or b'')[:8]!r}" for path in sorted(self.wrong(tree)) if path in tree]
+            lines += [f"{path}: not there" for path in sorted(self.wrong(tree)) if path not in tree]
+            lines += [one for one in self.told if one.count(" ") < 3 or any(path in one for path in self.wrong(tree))]
+            raise AssertionError("\n".join(lines)) from error
 
     def close(self) -> None:
         for agent in self.agents:

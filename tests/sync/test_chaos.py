@@ -8,7 +8,6 @@ import pytest
 from tests.fix_s3 import S3Server
 from tests.fix_s3_service import make_bucket_mount
 from tests.fix_service import MountOfTest, Service, until
-from tests.sync.agents import become_one
 from tests.sync.chaos import ChaosOfTest, Watcher, is_whole
 from tests.sync.test_projects import ProjectOfTest
 from tests.sync.test_tiers_of_projects import wipe_hot
@@ -45,7 +44,7 @@ def test_five_servers_become_one_whatever_is_cut_and_killed(chaos: ChaosOfTest) 
         if number % 15 == 14:
             chaos.mend()
     chaos.mend()
-    become_one(chaos.agents, chaos.is_right)
+    chaos.become_one()
     watcher.stop()
     assert watcher.torn == [] and watcher.looks > 0
     # What lost is kept, and nothing goes on by itself: no node commits what it was told.
@@ -67,7 +66,7 @@ def test_a_hot_store_that_loses_everything_while_nodes_work_loses_nothing(chaos:
         chaos.step()
         if number in (12, 25):
             wipe_hot(chaos.service)
-    become_one(chaos.agents, chaos.is_right)
+    chaos.become_one()
     states = chaos.project.shown()["objects"]
     assert states.get("missing", {"objects": 0})["objects"] == 0 or until(
         lambda: "missing" not in chaos.project.shown()["objects"]

@@ -11,7 +11,7 @@ import pytest
 
 from activities.sync.nats.store import NatsHot
 from tests.fix_service import MountOfTest, Service, until
-from tests.sync.agents import Tree, become_one
+from tests.sync.agents import Tree
 from tests.sync.chaos import ChaosOfTest, Watcher, is_whole
 from tests.sync.nats_server import link_to
 from tests.sync.test_projects import ProjectOfTest, sha_of
@@ -101,16 +101,16 @@ def test_half_an_hour_leaves_one_tree_nothing_lost_and_nothing_over(soak: ChaosO
     end, rounds = time.monotonic() + MINUTES * 60, 0
     while time.monotonic() < end:
         one_round(soak)
-        become_one(soak.agents, soak.is_right)
+        soak.become_one()
         rounds += 1
     watcher.stop()
     assert watcher.torn == [] and watcher.looks > 0 and rounds > 0
-    tree = become_one(soak.agents, soak.is_right)
+    tree = soak.become_one()
     revision = rest(soak)
     here, kept = needed(soak, tree)
     collect(soak)
     # The node that a collection has nothing to do with says nothing, either.
-    assert become_one(soak.agents, soak.is_right) == tree and soak.project.shown()["revision"] == revision
+    assert soak.become_one() == tree and soak.project.shown()["revision"] == revision
     there = sum(tiers(soak.project).values())
     assert len(here) <= there <= len(here | kept), "no content is gone, and none is left that nothing needs"
     assert hot(soak) <= here | kept, "no orphan lies in the hot store"
