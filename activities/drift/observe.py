@@ -23,6 +23,7 @@ from schema.store.judged import BeyondRecord, JudgedMismatch
 if TYPE_CHECKING:
     from activities.ports import Executors
     from activities.threads import MountThreads
+    from schema.store.connection import Connection
     from schema.store.pool import Pool
 
 _HINTS = 1000
@@ -48,6 +49,8 @@ class LookOrder:
     hinted: bool = False
     allows: int = 0
     """So many changes a person has said yes to"""
+    key: str = ""
+    """Of this order: it begins one look, however often it is asked for"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,11 @@ class Observe:
     async def begin(self, order: LookOrder) -> int | None:
         """The generation. None: no hint waits."""
         async with self._pool.connection() as connection, connection.transaction():
+            if order.key and (begun := await store.of_key(connection, order.key)) is not None:
+                return begun
             places = [LookPlace(bytes.fromhex(path), order.subtree) for path in order.paths]
             if order.hinted:
+                await self._end_interrupted(connection, order.mount)
                 hints = await drift_hints.take(connection, order.mount, _HINTS)
                 places = [LookPlace(hint.path, hint.subtree) for hint in hints]
             if not places and order.hinted:
@@ -90,7 +96,15 @@ class Observe:
                 whole=order.whole,
                 by_hand=order.by_hand,
                 allows=order.allows,
+                key=order.key or None,
+                hinted=order.hinted,
             )
+
+    async def _end_interrupted(self, connection: Connection, mount: MountId) -> None:
+        """One run at a time takes the hints of a mount: a look that an earlier one has left says nothing any more."""
+        for look in await store.interrupted(connection, mount):
+            await store.give_up(connection, look, LookState.FAILED, "The run that it was of has ended.")
+            await store.forget_reading(connection, look)
 
     @activity.defn(name="read_look")
     async def read(self, look: int) -> bool:
@@ -144,7 +158,8 @@ class Observe:
         async with self._pool.connection() as connection:
             found = await store.find(connection, look)
             if found.state is not LookState.READING:
-                return LookEnd(look, found.state, **(found.ending or {"counts": dict(found.counts or {})}))
+                ending = found.ending or {"counts": dict(found.counts or {})}
+                return LookEnd(look, found.state, **ending, problem=found.problem or "")
             async with conclude_store.one_snapshot(connection, found.mount):
                 concluded = await conclude_store.conclude(connection, found, datetime.now(UTC), beyond)
                 await areach("drift.judged")

@@ -92,11 +92,12 @@ class Scrub:
         self._pool, self._executors, self._threads, self._announce = pool, executors, threads, announce
 
     @activity.defn(name="scrub")
-    async def scrub(self, mount: MountId) -> ScrubTurn:
+    async def scrub(self, mount: MountId, run: str = "") -> ScrubTurn:
+        """`run`: of the workflow, which takes one round to its end."""
         pace = ReadPace()
         try:
             for _ in range(_PAGES):
-                turn = await self._page(mount, pace)
+                turn = await self._page(mount, run, pace)
                 if turn.over:
                     return turn
             return turn
@@ -105,24 +106,29 @@ class Scrub:
         finally:
             pace.stop()
 
-    async def _page(self, mount: MountId, pace: ReadPace) -> ScrubTurn:
+    async def _page(self, mount: MountId, run: str, pace: ReadPace) -> ScrubTurn:
         async with self._pool.connection() as connection:
             policy = (await looks.policy(connection, mount)).policy
             progress, total = await store.progress(connection, mount)
             if policy.scrub_seconds is None:
                 return ScrubTurn(over=True)
-            progress = progress.begun(datetime.now(UTC))
+            if (last := progress.ended_by(run)) is not None:
+                return ScrubTurn(True, last.files, last.size, last.damaged)
+            before, progress = progress, progress.begun(datetime.now(UTC))
             assert progress.now is not None
             page = await store.page(connection, mount, progress.now.after, _FILES)
         pace.set(rate(total, policy.scrub_seconds, policy.scrub_rate))
         executor = self._executors.of(mount)
         await self._threads.run(mount, executor.check)
+        if before.now is None:
+            async with self._pool.connection() as connection:
+                await store.keep(connection, mount, progress)  # damage is counted there as it is found
         done = await self._read(mount, executor, page.files, progress.now, pace)
         await areach("drift.scrubbed")
         after = page.after or progress.now.after
         progress = replace(progress, now=replace(done, directory=after[0].hex(), name=after[1].hex()))
         if page.after is None:
-            progress = progress.ended(datetime.now(UTC))
+            progress = progress.ended(datetime.now(UTC), run)
         async with self._pool.connection() as connection:
             await store.keep(connection, mount, progress)
         return ScrubTurn(page.after is None, done.files, done.size, done.damaged)

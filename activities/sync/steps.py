@@ -64,8 +64,9 @@ class ProjectSteps:
                 moved = await projects.set_state(connection, step.project, step.froms, step.state)
                 if moved:
                     await revisions.tell(connection, project, [state_changed(project, step.state, project.principal)])
-            if step.job:
-                await projects.end_job(connection, step.job, step.problem or None, cancelled=step.cancelled)
+            if step.job and await projects.end_job(
+                connection, step.job, step.problem or None, cancelled=step.cancelled
+            ):
                 await project_acts.record(
                     connection, project, ActKind.END_PROJECT_JOB, project_acts.SERVICE, job=step.job,
                     problem=step.problem or None, cancelled=step.cancelled,

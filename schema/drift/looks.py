@@ -66,6 +66,8 @@ class Look:
     counts: Mapping[str, Any] | None = None
     ending: Mapping[str, Any] | None = None
     """What it came to, once it is concluded, by the names of `LookEnd`"""
+    problem: str | None = None
+    """Why it ended without a conclusion"""
 
     def covers(self, path: bytes) -> bool:
         """Whether it looked at this place."""

@@ -25,6 +25,8 @@ class ScrubRound:
     size: int = 0
     damaged: int = 0
     ended_at: str | None = None
+    by: str = ""
+    """The run that has ended it: it begins no other one"""
 
     @property
     def began(self) -> datetime:
@@ -58,10 +60,14 @@ class ScrubProgress:
         """The round that goes on, or a new one."""
         return self if self.now is not None else ScrubProgress(ScrubRound(at.isoformat()), self.last)
 
-    def ended(self, at: datetime) -> "ScrubProgress":
+    def ended(self, at: datetime, by: str = "") -> "ScrubProgress":
         if self.now is None:
             return self
-        return ScrubProgress(None, replace(self.now, ended_at=at.isoformat()))
+        return ScrubProgress(None, replace(self.now, ended_at=at.isoformat(), by=by))
+
+    def ended_by(self, run: str) -> "ScrubRound | None":
+        """The round that this run has ended, where its answer was lost."""
+        return self.last if self.now is None and self.last is not None and run and self.last.by == run else None
 
 
 def _told(one: ScrubRound | None) -> dict[str, Any] | None:

@@ -20,14 +20,22 @@ SELECT mount_id, policy FROM filestore.drift_mounts
 -- A look begins, before the storage is read. What is claimed now, and the entries that the journal will have beyond this one, are
 -- commands that work beside it.
 INSERT INTO filestore.looks (tenant, mount_id, reason, principal, by_hand, places, subtrees, whole, plan, entries, conclusions,
-       claimed)
+       claimed, key, hinted)
 SELECT m.tenant, m.id, %(reason)s, %(principal)s, %(by_hand)s, %(places)s, %(subtrees)s, %(whole)s,
        CASE WHEN %(allows)s::bigint > 0 THEN jsonb_build_object('allows', %(allows)s::bigint) END,
        coalesce((SELECT max(id) FROM filestore.journal_entries), 0),
        coalesce((SELECT d.conclusions FROM filestore.drift_mounts d WHERE d.mount_id = m.id), 0),
-       ARRAY(SELECT c.path FROM filestore.claims c WHERE c.mount_id = m.id)
+       ARRAY(SELECT c.path FROM filestore.claims c WHERE c.mount_id = m.id), %(key)s::uuid, %(hinted)s
   FROM filestore.backend_mounts m WHERE m.id = %(mount)s
 RETURNING id
+
+-- name: of_key
+-- The look that an order has begun already.
+SELECT id FROM filestore.looks WHERE key = %(key)s::uuid AND key IS NOT NULL
+
+-- name: interrupted
+-- Looks at hints that a run has begun and does not end any more: one run at a time takes the hints of a mount.
+SELECT id FROM filestore.looks WHERE mount_id = %(mount)s AND ended_at IS NULL AND hinted
 
 -- name: find
 -- One look, as it stands.
@@ -195,9 +203,16 @@ UPDATE filestore.looks SET state = 'discarded', problem = 'A person has released
  WHERE mount_id = %(mount)s AND ended_at IS NULL AND state = 'waiting' AND released_by IS NOT NULL
 
 -- name: give_up
--- A look that ends without a conclusion.
-UPDATE filestore.looks SET state = %(state)s::filestore.look_state, problem = %(problem)s, ended_at = now()
- WHERE id = %(look)s AND ended_at IS NULL
+-- A look that ends without a conclusion. The places of hints that it took are hints again.
+WITH ended AS (
+    UPDATE filestore.looks SET state = %(state)s::filestore.look_state, problem = %(problem)s, ended_at = now()
+     WHERE id = %(look)s AND ended_at IS NULL
+    RETURNING mount_id, hinted, places, subtrees
+)
+INSERT INTO filestore.drift_hints AS h (mount_id, path, subtree, reason)
+SELECT e.mount_id, x.path, x.subtree, 'again' FROM ended e CROSS JOIN LATERAL unnest(e.places, e.subtrees) AS x(path, subtree)
+ WHERE e.hinted ORDER BY sha256(x.path)
+    ON CONFLICT (mount_id, key) DO UPDATE SET subtree = true WHERE excluded.subtree AND NOT h.subtree
 
 -- name: forget_entries
 -- What a look came upon, once it has ended.

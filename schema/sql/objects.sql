@@ -1,17 +1,23 @@
 -- Objects of projects: where the content is. No state is written but by the moves of schema/sync/tiers.py: `froms` and `tos` are
 -- one of them, pair by pair. Rows are taken in the order of their names, so that no two statements wait for each other.
+--
+-- A list of names is looked up one by one (LATERAL, OFFSET 0), and what is written is joined by both columns of the key to what
+-- was looked up: a project that fills faster than statistics are taken looks as if it had a row or two, and any plan that may
+-- begin with all of its rows would read them again for each name.
 
 -- name: known
 -- The rows of these contents.
-SELECT o.*, encode(o.sha, 'hex') AS name FROM filestore.project_objects o
- WHERE o.project_id = %(project)s AND o.sha = ANY(%(shas)s::bytea[])
+SELECT o.*, encode(o.sha, 'hex') AS name FROM unnest(%(shas)s::bytea[]) n (sha)
+ CROSS JOIN LATERAL (SELECT k.* FROM filestore.project_objects k
+                      WHERE k.project_id = %(project)s AND k.sha = n.sha OFFSET 0) o
 
 -- name: lease
 -- For so long they are not condemned, though nothing refers to them yet.
 UPDATE filestore.project_objects o SET lease_until = greatest(o.lease_until, now() + make_interval(secs => %(seconds)s))
-  FROM (SELECT l.sha FROM filestore.project_objects l
-         WHERE l.project_id = %(project)s AND l.sha = ANY(%(shas)s::bytea[]) ORDER BY l.sha FOR UPDATE) l
- WHERE o.project_id = %(project)s AND o.sha = l.sha
+  FROM (SELECT k.project_id, k.sha FROM (SELECT u.* FROM unnest(%(shas)s::bytea[]) u (sha) ORDER BY u.sha OFFSET 0) n
+         CROSS JOIN LATERAL (SELECT h.project_id, h.sha FROM filestore.project_objects h
+                              WHERE h.project_id = %(project)s AND h.sha = n.sha OFFSET 0 FOR UPDATE) k OFFSET 0) l
+ WHERE o.project_id = l.project_id AND o.sha = l.sha
 
 -- name: put
 -- A content was put into a store: its row is made, or moves. No row: it is being deleted, or is where it should be already. What
@@ -41,22 +47,23 @@ RETURNING o.sha
 
 -- name: move
 -- A move of many rows. A row in no state that the move begins from stays; so does one that is pinned or leased, where that matters.
--- Asked for row by row: a plan that was made while the project was small would read all of it for each.
 UPDATE filestore.project_objects o
    SET tier = (%(tos)s::text[])[array_position(%(froms)s::text[], o.tier)], changed_at = now(),
        cold_key = coalesce(m.cold_key, o.cold_key), verified_at = CASE WHEN %(verified)s THEN now() ELSE o.verified_at END
-  FROM (SELECT l.sha, n.cold_key
+  FROM (SELECT l.project_id, l.sha, n.cold_key
           FROM (SELECT u.* FROM unnest(%(shas)s::bytea[], %(cold_keys)s::text[]) u (sha, cold_key) ORDER BY u.sha OFFSET 0) n
-         CROSS JOIN LATERAL (SELECT k.sha FROM filestore.project_objects k
-                              WHERE k.project_id = %(project)s AND k.sha = n.sha OFFSET 0 FOR UPDATE) l) m
- WHERE o.project_id = %(project)s AND o.sha = ANY (ARRAY[m.sha]) AND o.tier = ANY(%(froms)s::text[])
-   AND NOT (%(unpinned)s AND coalesce(o.pinned_until > now(), false))
+         CROSS JOIN LATERAL (SELECT k.* FROM filestore.project_objects k
+                              WHERE k.project_id = %(project)s AND k.sha = n.sha OFFSET 0 FOR UPDATE) l
+         WHERE l.tier = ANY(%(froms)s::text[]) AND NOT (%(unpinned)s AND coalesce(l.pinned_until > now(), false)) OFFSET 0) m
+ WHERE o.project_id = m.project_id AND o.sha = m.sha
 RETURNING o.*
 
 -- name: lock
 -- The rows of these contents, held until the transaction ends; always in one order.
-SELECT o.sha, o.tier, o.was, o.size_bytes FROM filestore.project_objects o
- WHERE o.project_id = %(project)s AND o.sha = ANY(%(shas)s::bytea[]) ORDER BY o.sha FOR UPDATE
+SELECT o.sha, o.tier, o.was, o.size_bytes
+  FROM (SELECT u.* FROM unnest(%(shas)s::bytea[]) u (sha) ORDER BY u.sha OFFSET 0) n
+ CROSS JOIN LATERAL (SELECT k.* FROM filestore.project_objects k
+                      WHERE k.project_id = %(project)s AND k.sha = n.sha OFFSET 0 FOR UPDATE) o
 
 -- name: rescue
 -- What was condemned is needed after all.
@@ -92,10 +99,11 @@ SELECT o.* FROM filestore.project_objects o
 -- name: touch
 -- They were read. What was read a minute ago is not written again.
 UPDATE filestore.project_objects o SET last_access = now()
-  FROM (SELECT l.sha FROM filestore.project_objects l
-         WHERE l.project_id = %(project)s AND l.sha = ANY(%(shas)s::bytea[]) AND l.last_access < now() - interval '1 minute'
-         ORDER BY l.sha FOR UPDATE) l
- WHERE o.project_id = %(project)s AND o.sha = l.sha
+  FROM (SELECT k.project_id, k.sha FROM (SELECT u.* FROM unnest(%(shas)s::bytea[]) u (sha) ORDER BY u.sha OFFSET 0) n
+         CROSS JOIN LATERAL (SELECT h.project_id, h.sha FROM filestore.project_objects h
+                              WHERE h.project_id = %(project)s AND h.sha = n.sha AND h.last_access < now() - interval '1 minute'
+                             OFFSET 0 FOR UPDATE) k OFFSET 0) l
+ WHERE o.project_id = l.project_id AND o.sha = l.sha
 
 -- name: pin
 -- Hot until then. NULL: not any more.

@@ -16,8 +16,10 @@ SELECT hash, made FROM filestore.request_keys WHERE tenant = %(tenant)s AND prin
 UPDATE filestore.request_keys SET made = %(made)s WHERE tenant = %(tenant)s AND principal = %(principal)s AND key = %(key)s
 
 -- name: forget
--- Keys that were kept for the promised time.
-DELETE FROM filestore.request_keys k
- WHERE (k.tenant, k.principal, k.key) IN
-       (SELECT o.tenant, o.principal, o.key FROM filestore.request_keys o
-         WHERE o.created_at < now() - make_interval(secs => %(keep)s) ORDER BY o.created_at LIMIT %(limit)s)
+-- Keys that were kept for the promised time, the oldest first.
+WITH old AS (
+    SELECT o.tenant, o.principal, o.key FROM filestore.request_keys o
+     WHERE o.created_at < now() - make_interval(secs => %(keep)s) ORDER BY o.created_at LIMIT %(limit)s
+)
+DELETE FROM filestore.request_keys k USING old
+ WHERE k.tenant = ANY (ARRAY[old.tenant]) AND k.principal = ANY (ARRAY[old.principal]) AND k.key = ANY (ARRAY[old.key])

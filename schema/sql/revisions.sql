@@ -31,21 +31,28 @@ DELETE FROM filestore.project_batches WHERE project_id = %(project)s AND batch =
 DELETE FROM filestore.project_batches WHERE created_at < now() - make_interval(secs => %(seconds)s) AND outcome IS NOT NULL
 
 -- name: head
--- Commits of a project come one after the other: each holds its row.
-SELECT p.* FROM filestore.projects p WHERE p.id = %(project)s FOR UPDATE
+-- Commits of a project come one after the other: each holds its row. Rows that refer to the project are written meanwhile.
+SELECT p.* FROM filestore.projects p WHERE p.id = %(project)s FOR NO KEY UPDATE
 
 -- name: tree
--- The entries at these paths, and what lies directly in these directories.
-SELECT t.path, t.kind, encode(t.sha, 'hex') AS sha, t.size_bytes, t.mode FROM filestore.project_paths t
- WHERE t.project_id = %(project)s AND t.key = ANY(SELECT sha256(p) FROM unnest(%(paths)s::bytea[]) p)
-UNION
-SELECT t.path, t.kind, encode(t.sha, 'hex'), t.size_bytes, t.mode FROM filestore.project_paths t
- WHERE t.project_id = %(project)s AND t.parent = ANY(SELECT sha256(p) FROM unnest(%(parents)s::bytea[]) p)
+-- The entries at these paths, and what lies directly in these directories: looked up one by one, as contents are (objects.sql).
+SELECT t.path, t.kind, encode(t.sha, 'hex') AS sha, t.size_bytes, t.mode
+  FROM (SELECT sha256(u.path) AS key FROM unnest(%(paths)s::bytea[]) u (path) OFFSET 0) n
+ CROSS JOIN LATERAL (SELECT e.* FROM filestore.project_paths e
+                      WHERE e.project_id = %(project)s AND e.key = n.key OFFSET 0) t
+UNION ALL
+SELECT t.path, t.kind, encode(t.sha, 'hex'), t.size_bytes, t.mode
+  FROM (SELECT sha256(u.path) AS key FROM unnest(%(parents)s::bytea[]) u (path) OFFSET 0) n
+ CROSS JOIN LATERAL (SELECT e.* FROM filestore.project_paths e
+                      WHERE e.project_id = %(project)s AND e.parent = n.key OFFSET 0) t
 
 -- name: remove_paths
 -- They are not in the tree any more.
-DELETE FROM filestore.project_paths
- WHERE project_id = %(project)s AND key = ANY(SELECT sha256(p) FROM unnest(%(paths)s::bytea[]) p)
+DELETE FROM filestore.project_paths t
+ USING (SELECT e.project_id, e.key FROM (SELECT sha256(u.path) AS key FROM unnest(%(paths)s::bytea[]) u (path) OFFSET 0) n
+         CROSS JOIN LATERAL (SELECT p.project_id, p.key FROM filestore.project_paths p
+                              WHERE p.project_id = %(project)s AND p.key = n.key OFFSET 0) e OFFSET 0) m
+ WHERE t.project_id = m.project_id AND t.key = m.key
 
 -- name: put_paths
 -- They are in the tree, as this revision has them.

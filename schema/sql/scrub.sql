@@ -28,6 +28,12 @@ SELECT m.tenant, m.mount_key, d.policy, d.scrub, r.size_bytes AS total
 INSERT INTO filestore.drift_mounts AS d (mount_id, scrub) VALUES (%(mount)s, %(scrub)s::jsonb)
     ON CONFLICT (mount_id) DO UPDATE SET scrub = excluded.scrub
 
+-- name: count_damaged
+-- One more content is damaged: known as soon as its finding is, so that a page that is read once more does not lose it.
+UPDATE filestore.drift_mounts d
+   SET scrub = jsonb_set(d.scrub, '{now,damaged}', to_jsonb((d.scrub->'now'->>'damaged')::bigint + 1))
+ WHERE d.mount_id = %(mount)s AND jsonb_typeof(d.scrub->'now') = 'object'
+
 -- name: page
 -- The next files behind a name, by directory, and by name in it. Those that were read since the round began are left out later.
 SELECT d.directory_path AS directory, n.* FROM (

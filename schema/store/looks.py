@@ -114,15 +114,30 @@ async def begin(
     whole: bool,
     by_hand: bool = False,
     allows: int = 0,
+    key: str | None = None,
+    hinted: bool = False,
 ) -> int:
-    """Before the storage is read. Returns the generation. `allows`: so many changes a person has said yes to."""
+    """Before the storage is read. Returns the generation. `allows`: so many changes a person has said yes to. `key`: of the order:
+    a second look of the same one can not begin. `hinted`: the places are those of hints that it took."""
     values = {
         "mount": mount, "reason": reason, "principal": principal, "by_hand": by_hand, "whole": whole, "allows": allows,
         "places": [place.path for place in places], "subtrees": [place.subtree for place in places],
+        "key": key, "hinted": hinted,
     }  # fmt: skip
     row = await (await connection.execute(SQL["begin"], values)).fetchone()
     assert row is not None, "the mount was there a moment ago"
     return int(row["id"])
+
+
+async def of_key(connection: Connection, key: str) -> int | None:
+    row = await (await connection.execute(SQL["of_key"], {"key": key})).fetchone()
+    return None if row is None else int(row["id"])
+
+
+async def interrupted(connection: Connection, mount: MountId) -> list[int]:
+    """Looks at hints that were begun and have not ended. At most one of them has a run that is at it."""
+    rows = await (await connection.execute(SQL["interrupted"], {"mount": mount})).fetchall()
+    return [row["id"] for row in rows]
 
 
 async def find(connection: Connection, look: int) -> Look:
@@ -132,6 +147,7 @@ async def find(connection: Connection, look: int) -> Look:
         row["id"], row["tenant"], MountId(row["mount_id"]), row["reason"], row["principal"], row["by_hand"], _places(row),
         row["whole"], LookState(row["state"]), row["entries"], row["conclusions"], [bytes(path) for path in row["claimed"]],
         row["started_at"], row["released_by"], row["plan"], row["counts"], row["ending"],
+        row["problem"],
     )  # fmt: skip
 
 
@@ -374,6 +390,7 @@ async def release(connection: Connection, mount: MountId, look: int, principal: 
 
 
 async def give_up(connection: Connection, look: int, state: LookState, problem: str) -> None:
+    """It says nothing of its places: those of hints are hints again."""
     await connection.execute(SQL["give_up"], {"look": look, "state": state, "problem": problem})
 
 

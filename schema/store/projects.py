@@ -214,9 +214,10 @@ async def ask_cancel(connection: Connection, project: int, id: str) -> DictRow |
     return await (await connection.execute(SQL["ask_cancel"], {"project": project, "id": id})).fetchone()
 
 
-async def end_job(connection: Connection, id: str, problem: str | None = None, *, cancelled: bool = False) -> None:
+async def end_job(connection: Connection, id: str, problem: str | None = None, *, cancelled: bool = False) -> bool:
+    """Whether it ended now: once."""
     state = "cancelled" if cancelled else "succeeded" if problem is None else "failed"
-    await connection.execute(SQL["end_job"], {"id": id, "state": state, "problem": problem})
+    return (await connection.execute(SQL["end_job"], {"id": id, "state": state, "problem": problem})).rowcount > 0
 
 
 async def jobs(

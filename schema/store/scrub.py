@@ -126,10 +126,10 @@ async def damaged(connection: Connection, look: int, file: ScrubbedFile, seen: S
         # In doubt, so that each look reads it again until it can.
         outcome.acts.append(Act(Deed.DOUBT, seen, node))
         await judged.write(connection, begun, outcome)
-        return True
-    await judged.write(
-        connection, begun, weigh([Conclusion(DriftVerdict.DAMAGED, seen, node.parent or 0, node)], terms)
-    )
-    values = {"node": node.id, "version": node.version, "ctime": int(seen.facts[5])}
-    await connection.execute(SQL["seen_damaged"], values)
+    else:
+        damage = Conclusion(DriftVerdict.DAMAGED, seen, node.parent or 0, node)
+        await judged.write(connection, begun, weigh([damage], terms))
+        values = {"node": node.id, "version": node.version, "ctime": int(seen.facts[5])}
+        await connection.execute(SQL["seen_damaged"], values)
+    await connection.execute(SQL["count_damaged"], {"mount": begun.mount})
     return True

@@ -19,6 +19,8 @@ QUOTAS, REQUEST_KEYS = load("quotas"), load("request_keys")
 GROWN = [
     """INSERT INTO filestore.tokens (tenant, principal, hash, hint, scopes)
        SELECT 'main', 'p' || i, sha256(i::text::bytea), 'fst_', '{read}' FROM generate_series(1, 1000000) i""",
+    """INSERT INTO filestore.projects (tenant, name, mount_id, manifest, principal)
+       SELECT 'main', 'p' || i, %(mount)s, sha256(i::text::bytea), 'ann' FROM generate_series(1, 20000) i""",
     """INSERT INTO filestore.links (tenant, token_id, principal, mount_id, path, kind, key, requests_per_second, revoked_at)
        SELECT CASE WHEN i %% 5000 = 0 THEN 'main' ELSE 'other' END, i, 'p' || i, %(mount)s, ('p' || i)::bytea, 'read',
               'sealed:k:' || i, 10,

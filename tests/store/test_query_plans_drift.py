@@ -45,6 +45,8 @@ ALL: dict[str, tuple[LiteralString, dict[str, Any], set[str]]] = {
         LOOKS["known_directories"], {"mount": 1, "first": b"5/", "beyond": b"\xff", "most": 100}, {"nodes_directory"},
     ),
     "a look": (LOOKS["find"], {"look": 500}, {"looks_pkey"}),
+    "the look of an order": (LOOKS["of_key"], {"key": "0190a6c1-0000-7000-8000-000000000000"}, {"looks_key"}),
+    "looks that were interrupted": (LOOKS["interrupted"], {"mount": 1}, {"looks_open"}),
     "held looks": (LOOKS["held"], {"mount": 1}, {"looks_open"}),
     "released looks": (LOOKS["forget_released"], {"mount": 1}, {"looks_open"}),
     "the end of a look": (LOOKS["give_up"], {"look": 500, "state": "failed", "problem": ""}, set()),

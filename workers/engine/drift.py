@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 async def start_due(client: Client, pool: Pool, mount: MountId, silent_seconds: float) -> None:
     """Hints without a look, findings without a heal, and jobs whose workflow was not heard of."""
     async with pool.connection() as connection:
-        hinted = await drift_hints.waiting(connection)
+        hinted = mount in await drift_hints.waiting(connection) or await look_store.interrupted(connection, mount)
         jobs = await job_store.due(connection, mount, silent_seconds)
         healable = await heals.due_mounts(connection, [mount])
-    if mount in hinted:
+    if hinted:
         await look_at(client, mount)
     if healable:
         await heal(client, mount)

@@ -1,5 +1,6 @@
 """One look, as every workflow about drift takes it: begin, read, conclude."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
@@ -14,6 +15,7 @@ APART = timedelta(seconds=2)
 
 async def look_once(order: LookOrder) -> LookEnd | None:
     """None: no hint waits."""
+    order = replace(order, key=str(workflow.uuid4()))
     look: int | None = await workflow.execute_activity_method(
         Observe.begin, order, summary="the record as it is before the storage is read", **BACKGROUND
     )

@@ -16,7 +16,7 @@ class ScrubMount:
     async def run(self, mount: MountId) -> ScrubTurn:
         for _ in range(_TURNS_MAX):
             turn: ScrubTurn = await workflow.execute_activity_method(
-                Scrub.scrub, mount, summary="read contents again, and compare", **LONG
+                Scrub.scrub, args=[mount, workflow.info().run_id], summary="read contents again, and compare", **LONG
             )
             workflow.set_current_details(f"{turn.files:,} files, {turn.size:,} bytes; **{turn.damaged} damaged**")
             if turn.over:

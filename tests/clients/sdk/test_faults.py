@@ -83,6 +83,9 @@ def test_a_resumable_upload_goes_on_where_it_was(
 def reset(*ends: socket.socket) -> None:
     for end in ends:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        end.shutdown(
+            socket.SHUT_RD
+        )  # wakes the thread that reads it: until then the end stays open, and its peer hears nothing
         end.close()
 
 
@@ -99,12 +102,11 @@ def cut_first(listening: socket.socket, server: tuple[str, int], after: int) -> 
 
 
 def carry(source: socket.socket, target: socket.socket, most: int | None) -> None:
-    carried = 0
+    left = most
     with source, suppress(OSError):
         while piece := source.recv(65536):
-            target.sendall(piece)
-            carried += len(piece)
-            if most is not None and carried > most:
+            target.sendall(piece[:left])
+            if left is not None and (left := left - len(piece)) <= 0:
                 return reset(source, target)
         target.shutdown(socket.SHUT_WR)
 

@@ -1,4 +1,4 @@
-"""Operations, drift, tokens, links and events while the line fails: every change once, and the right answer."""
+"""Operations, drift, tokens, links, mounts and events while the line fails: every change once, and the right answer."""
 
 import asyncio
 import socket
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -107,6 +108,17 @@ def test_a_link_is_made_and_revoked_once(line: Shaken, service: Service, mount: 
     assert ours == [made["id"]]
     line(lambda: links.revoke(str(made["id"])))
     assert httpx2.get(address).status_code == 404
+
+
+@pytest.mark.sampled(1)
+def test_a_mount_is_registered_and_changed_once(line: Shaken, service: Service, tmp_path: Path) -> None:
+    mounts, key = line.client.mounts, f"m-{line.proxy.endpoint.rpartition(':')[2]}-{tmp_path.name}"
+    (tmp_path / "root").mkdir()
+    made = line(lambda: mounts.create(mountKey=key, backendKind="local", rootPath=str(tmp_path / "root")))
+    service.made.append(made.id)
+    assert line(lambda: mounts.update(made.id, description="by hand")).raw["description"] == "by hand"
+    assert [one.id for one in line(lambda: list(mounts.list())) if one.mount_key == key] == [made.id]
+    assert line(lambda: mounts.get(made.id)).id == made.id
 
 
 @pytest.mark.sampled(1)

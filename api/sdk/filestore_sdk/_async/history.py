@@ -69,6 +69,8 @@ class History(Part):
                         yield event
                 if not follow:
                     return
+                if position == before:
+                    await machine.sleep(wait_before(0, None))  # it ended and told nothing: no server is asked in a rush
             except (errors.Unreachable, errors.Passing, httpx2.TransportError) as error:
                 failures = 0 if position != before else failures + 1
                 if failures > self._http.retries:
