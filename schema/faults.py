@@ -50,6 +50,7 @@ POINTS: dict[str, str] = {
     "tag.done": "some hundred records of an operation are changed, its runner does not know",
     "import.page": "a page of an import and where its scan goes on are durable",
     "import.hashed": "hashes of an import and where it goes on are durable",
+    "drift.begun": "a look has begun, and the hints that it is about are taken; its run does not know",
     "drift.differing": "a page of directories was compared as wholes, and what differs in it was looked at",
     "drift.page": "a look has read a page of the storage; what it came upon so far may be kept or not",
     "drift.read": "a look has read all it is about, nothing is judged",

@@ -76,29 +76,35 @@ class Observe:
     async def begin(self, order: LookOrder) -> int | None:
         """The generation. None: no hint waits."""
         async with self._pool.connection() as connection, connection.transaction():
-            if order.key and (begun := await store.of_key(connection, order.key)) is not None:
-                return begun
-            places = [LookPlace(bytes.fromhex(path), order.subtree) for path in order.paths]
-            if order.hinted:
-                await self._end_interrupted(connection, order.mount)
-                hints = await drift_hints.take(connection, order.mount, _HINTS)
-                places = [LookPlace(hint.path, hint.subtree) for hint in hints]
-            if not places and order.hinted:
-                return None
-            if order.allows:
-                await store.forget_released(connection, order.mount)
-            return await store.begin(
-                connection,
-                order.mount,
-                places,
-                reason=order.reason,
-                principal=order.principal,
-                whole=order.whole,
-                by_hand=order.by_hand,
-                allows=order.allows,
-                key=order.key or None,
-                hinted=order.hinted,
-            )
+            look = await store.of_key(connection, order.key) if order.key else None
+            if look is None:
+                look = await self._begin(connection, order)
+        if look is not None:
+            await areach("drift.begun")
+        return look
+
+    async def _begin(self, connection: Connection, order: LookOrder) -> int | None:
+        places = [LookPlace(bytes.fromhex(path), order.subtree) for path in order.paths]
+        if order.hinted:
+            await self._end_interrupted(connection, order.mount)
+            hints = await drift_hints.take(connection, order.mount, _HINTS)
+            places = [LookPlace(hint.path, hint.subtree) for hint in hints]
+        if not places and order.hinted:
+            return None
+        if order.allows:
+            await store.forget_released(connection, order.mount)
+        return await store.begin(
+            connection,
+            order.mount,
+            places,
+            reason=order.reason,
+            principal=order.principal,
+            whole=order.whole,
+            by_hand=order.by_hand,
+            allows=order.allows,
+            key=order.key or None,
+            hinted=order.hinted,
+        )
 
     async def _end_interrupted(self, connection: Connection, mount: MountId) -> None:
         """One run at a time takes the hints of a mount: a look that an earlier one has left says nothing any more."""

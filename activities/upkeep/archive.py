@@ -123,6 +123,7 @@ class Archive:
         head = SegmentHead(after + 1, last, previous, state.position, state.migration).line()
         places = [raw_line("tenant", text) for text in await store.tenants(connection)]
         places += [raw_line("mount", text) for text in await store.mounts(connection)]
+        places += [raw_line(kind, text) for kind, text in await store.rules(connection)]
         # Members of a gzip file follow each other: the head is one of its own.
         content = gzip.compress(head + b"".join(places), mtime=0) + body.getvalue()
         return SegmentName(after + 1, last), content, counted["entry"]

@@ -31,19 +31,18 @@ async def rebuild(pool: Pool, place: ArchivePlace) -> Rebuilt:
         if not empty:
             raise NotEmpty
         await store.prepare(connection)
-        tenants, mounts, head = await _read(connection, place, migration)
-        rebuilt = await store.finish(connection, tenants, mounts, entry=head.last, position=head.position)
-        for mount in (line.value for line in mounts):
+        laid, head = await _read(connection, place, migration)
+        rebuilt = await store.finish(connection, laid, entry=head.last, position=head.position)
+        for mount in (line.value for line in laid.of("mount")):
             if mount["state"] == "active" and mount["removed_at"] is None:
                 await reconciliations.ask(connection, _look(mount))
         return rebuilt
 
 
-async def _read(
-    connection: Connection, place: ArchivePlace, migration: int
-) -> tuple[list[ArchiveLine], list[ArchiveLine], SegmentHead]:
-    """The tenants and the mounts as the last segment has them, and its head."""
-    held: dict[str, list[ArchiveLine]] = {"entry": [], "version": [], "tenant": [], "mount": []}
+async def _read(connection: Connection, place: ArchivePlace, migration: int) -> tuple[store.LaidDown, SegmentHead]:
+    """What the last segment has anew, and its head."""
+    held: dict[str, list[ArchiveLine]] = {"entry": [], "version": []}
+    laid = store.LaidDown()
     head: SegmentHead | None = None
     write = {"entry": store.entries, "version": store.versions}
     for line in read_archive(place):
@@ -51,8 +50,8 @@ async def _read(
             head = SegmentHead(**line.value)
             if head.migration > migration:
                 raise BrokenArchive("A newer release wrote this archive: rebuild with that one.")
-            held["tenant"], held["mount"] = [], []
-        elif line.kind in held:
+            laid = store.LaidDown()
+        elif not laid.add(line) and line.kind in held:
             held[line.kind].append(line)
         if line.kind in write and len(held[line.kind]) == _BATCH:
             await write[line.kind](connection, held[line.kind])
@@ -61,7 +60,7 @@ async def _read(
         raise BrokenArchive("There is no segment in this archive.")
     for kind, written in write.items():
         await written(connection, held[kind])
-    return held["tenant"], held["mount"], head
+    return laid, head
 
 
 def _look(mount: Any) -> reconciliations.NewJob:

@@ -15,6 +15,7 @@ from api.access import acts
 from api.access.acts import ActDetails
 from api.access.admission import admit
 from api.access.approval_shapes import Approval, ApprovalPage, StateName, document
+from api.access.keyed import keyed, made_before
 from api.http import openapi
 from api.http.body import read_json
 from api.http.exports import exported
@@ -50,7 +51,7 @@ class ApprovalsQuery(Query):
 
 _PARAMETERS = [openapi.path_id("The approval")]
 _BODY = openapi.body_of(ApprovalAnswer, {"reason": "Agreed in the meeting of Monday."})
-_REFUSALS = ("NOT_FOUND", "FORBIDDEN", "WRONG_STATE")
+_REFUSALS = ("NOT_FOUND", "FORBIDDEN", "WRONG_STATE", "IDEMPOTENCY_CONFLICT")
 _ANSWER_SECONDS = 10.0
 """So long the last yes waits for what it has started"""
 
@@ -97,7 +98,7 @@ async def show(request: Request) -> Response:
     operation_id="approve",
     summary="Say yes",
     responses=openapi.answers({200: ("As it is now", Approval)}, *_REFUSALS, "VERSION_CONFLICT"),
-    openapi_extra={"parameters": _PARAMETERS, "requestBody": _BODY},
+    openapi_extra=openapi.keyed(_BODY, *_PARAMETERS),
 )
 async def approve(request: Request) -> Response:
     """One of the group, and never the one that has asked, whatever token is used. After the last yes that is needed a workflow does
@@ -106,8 +107,11 @@ async def approve(request: Request) -> Response:
     until its time is over. An answer that says `approved` came before the end: read it again."""
     principal = await admit(request, "read")
     front, id, body = front_of(request), read_token_id(request), await read_json(request, ApprovalAnswer)
+    asked = keyed(request, principal, body)
     async with front.services.pool.connection() as connection, connection.transaction():
         found = await _votable(connection, principal, id)
+        if await made_before(connection, asked) is not None:
+            return _data(await _shown(connection, principal, id))
         found.standing.check_vote(principal.name, yes=True)
         await _check_token(connection, principal, found)
         await store.vote(connection, id, principal.name, principal.token_id, yes=True, reason=body.reason)
@@ -129,14 +133,17 @@ async def approve(request: Request) -> Response:
     operation_id="reject",
     summary="Say no",
     responses=openapi.answers({200: ("As it is now", Approval)}, *_REFUSALS),
-    openapi_extra={"parameters": _PARAMETERS, "requestBody": _BODY},
+    openapi_extra=openapi.keyed(_BODY, *_PARAMETERS),
 )
 async def reject(request: Request) -> Response:
     """One no is enough: nothing is done. The one that has asked can take it back like this."""
     principal = await admit(request, "read")
     front, id, body = front_of(request), read_token_id(request), await read_json(request, ApprovalAnswer)
+    asked = keyed(request, principal, body)
     async with front.services.pool.connection() as connection, connection.transaction():
         found = await _votable(connection, principal, id)
+        if await made_before(connection, asked) is not None:
+            return _data(await _shown(connection, principal, id))
         found.standing.check_vote(principal.name, yes=False)
         await store.vote(connection, id, principal.name, principal.token_id, yes=False, reason=body.reason)
         await store.become(connection, id, ApprovalState.REJECTED)

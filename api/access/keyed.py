@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 
 def keyed(
-    request: Request, principal: Principal, body: BaseModel, *, secrets: frozenset[str] = frozenset()
+    request: Request, principal: Principal, body: BaseModel | None = None, *, secrets: frozenset[str] = frozenset()
 ) -> KeyedRequest | None:
     """None: its client gave no key. `secrets`: fields that no hash is kept of, as it would tell a short one. Raises
     InvalidRequest."""
     key = read_key(request.headers, None)
     if key is None:
         return None
-    asked = [request.method, request.url.path, request.url.query, body.model_dump(mode="json", exclude=set(secrets))]
+    said = {} if body is None else body.model_dump(mode="json", exclude=set(secrets))
+    asked = [request.method, request.url.path, request.url.query, said]
     return KeyedRequest(principal.tenant, principal.name, key, hashlib.sha256(json.dumps(asked).encode()).digest())
 
 

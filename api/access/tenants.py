@@ -13,6 +13,7 @@ from api.access.admission import admit
 from api.access.approval_shapes import WAITS
 from api.access.bodies import NewTenant, TenantFields, TenantsQuery
 from api.access.issuing import tenant_of
+from api.access.keyed import keyed, made_before
 from api.access.second_person import carries_out, second_person
 from api.access.shapes import Tenant, TenantPage
 from api.http import openapi, responses
@@ -42,15 +43,18 @@ _PARAMETERS = [openapi.path_id("The tenant's name", "main") | {"schema": {"type"
     status_code=201,
     operation_id="createTenant",
     summary="Make a tenant",
-    responses=openapi.answers({201: ("The tenant", Tenant)}, "FORBIDDEN", "PAYLOAD_TOO_LARGE"),
-    openapi_extra={"requestBody": openapi.body_of(NewTenant, {"id": "research", "displayName": "Research"})},
+    responses=openapi.answers({201: ("The tenant", Tenant)}, "FORBIDDEN", "IDEMPOTENCY_CONFLICT", "PAYLOAD_TOO_LARGE"),
+    openapi_extra=openapi.keyed(openapi.body_of(NewTenant, {"id": "research", "displayName": "Research"})),
 )
 async def create(request: Request) -> Response:
     """Mounts, tokens and all they do belong to a tenant, and do not exist for any other. Its first token is made with
     POST /v1/tokens and its name as `tenant`."""
     principal = await _operator(request)
     body = await read_json(request, NewTenant)
+    asked = keyed(request, principal, body)
     async with front_of(request).services.pool.connection() as connection, connection.transaction():
+        if await made_before(connection, asked) is not None:
+            return _made(await _document(connection, body.id))
         suspended = _suspended(body.state, body.reads)
         if not await tenants.create(connection, body.id, body.display_name, suspended, body.requests_per_second):
             raise InvalidRequest(
@@ -61,6 +65,10 @@ async def create(request: Request) -> Response:
         await acts.record(
             connection, request, principal, ActKind.CREATE_TENANT, acts.ActDetails(after=json.loads(shown))
         )
+    return _made(shown)
+
+
+def _made(shown: str) -> Response:
     answer = responses.data(shown)
     answer.status_code = 201
     return answer

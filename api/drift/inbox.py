@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from activities.drift.observe import LookOrder
 from api.access.admission import admit
-from api.access.keyed import keyed
+from api.access.keyed import keyed, made_earlier, note
 from api.access.second_person import second_person
 from api.drift import decide
 from api.drift.bodies import DecisionBody
@@ -53,6 +53,8 @@ _REFUSALS = (
     "FORBIDDEN",
     "BACKEND_NOT_FOUND",
 )
+
+_ANSWER_REFUSALS = ("NOT_FOUND", "WRONG_STATE", "FORBIDDEN", "IDEMPOTENCY_CONFLICT")
 
 
 @router.get(
@@ -118,8 +120,8 @@ async def held(request: Request) -> Response:
     "/v1/drift/looks/{id}/release",
     operation_id="releaseLook",
     summary="Say yes to the plan of a look",
-    responses=openapi.answers({202: ("It goes on", HeldLooks)}, "NOT_FOUND", "WRONG_STATE", "FORBIDDEN"),
-    openapi_extra={"parameters": [openapi.path_id("The look")]},
+    responses=openapi.answers({202: ("It goes on", HeldLooks)}, *_ANSWER_REFUSALS),
+    openapi_extra=openapi.keyed(None, openapi.path_id("The look")),
 )
 async def release(request: Request) -> Response:
     """For this plan alone: the mount is looked at once more, and what would change more than this plan waits again."""
@@ -130,8 +132,8 @@ async def release(request: Request) -> Response:
     "/v1/drift/looks/{id}/refuse",
     operation_id="refuseLook",
     summary="Say no to the plan of a look",
-    responses=openapi.answers({202: ("It is thrown away", HeldLooks)}, "NOT_FOUND", "WRONG_STATE", "FORBIDDEN"),
-    openapi_extra={"parameters": [openapi.path_id("The look")]},
+    responses=openapi.answers({202: ("It is thrown away", HeldLooks)}, *_ANSWER_REFUSALS),
+    openapi_extra=openapi.keyed(None, openapi.path_id("The look")),
 )
 async def refuse(request: Request) -> Response:
     """Nothing is changed. The next audit looks again."""
@@ -145,8 +147,10 @@ def _seen(principal: Principal, mount: MountId, places: Sequence[LookPlace]) -> 
 
 async def _answer(request: Request, *, yes: bool) -> Response:
     principal = await admit(request, "reconcile")
-    front, id = front_of(request), read_drift_id(request)
+    front, id, asked = front_of(request), read_drift_id(request), keyed(request, principal)
     async with front.services.pool.connection() as connection:
+        if (known := await made_earlier(connection, asked)) is not None:
+            return _accepted(orjson.loads(known))
         look = await looks.held_one(connection, id, principal.tenant)
         if look is None or not _seen(principal, look.mount, look.places):
             raise NotFound("No look of this id waits.")
@@ -167,7 +171,14 @@ async def _answer(request: Request, *, yes: bool) -> Response:
         front.services.start(heal, mount=look.mount)
     else:
         front.services.start(answer_audit, order=order, look=id, yes=yes)
-    answer = _data({"looks": [{"id": id, "backendMountId": look.mount, "reason": look.reason, "plan": plan}]})
+    shown = {"looks": [{"id": id, "backendMountId": look.mount, "reason": look.reason, "plan": plan}]}
+    async with front.services.pool.connection() as connection, connection.transaction():
+        await note(connection, asked, orjson.dumps(shown).decode())
+    return _accepted(shown)
+
+
+def _accepted(shown: Mapping[str, Any]) -> Response:
+    answer = _data(shown)
     answer.status_code = 202
     return answer
 

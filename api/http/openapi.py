@@ -60,9 +60,10 @@ def headers(*names: str) -> list[Parameter]:
     return [header(name, text) for name, text in COMMAND_HEADERS.items() if name in names]
 
 
-def keyed(body: dict[str, Any], *parameters: Parameter) -> dict[str, Any]:
+def keyed(body: dict[str, Any] | None, *parameters: Parameter) -> dict[str, Any]:
     """What is said of a route that makes something and is no command: sent again under its key it makes nothing more."""
-    return {"parameters": [*parameters, *headers("Idempotency-Key")], "requestBody": body}
+    described = {} if body is None else {"requestBody": body}
+    return {"parameters": [*parameters, *headers("Idempotency-Key")], **described}
 
 
 def command_parameters(*without: str) -> list[Parameter]:

@@ -1,12 +1,14 @@
 """Namespaces: what kinds of things records are, which paths belong to them, and what their metadata must look like."""
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from psycopg.errors import UniqueViolation
 from starlette.responses import Response
 
 from activities.metastore.schemas import check_schema
+from api.access import acts
 from api.access.admission import admit, admit_everywhere
 from api.http import openapi, responses
 from api.http.body import read_json
@@ -18,10 +20,14 @@ from api.metastore.shapes import Namespace, NamespaceList
 from api.metastore.switch import refuse_if_off
 from api.services import front_of
 from schema import paths
+from schema.access.acts import ActKind
 from schema.errors import InvalidRequest, NotFound
 from schema.ids import MountId
 from schema.metastore.namespaces import checked_name
 from schema.store import records as store
+
+if TYPE_CHECKING:
+    from schema.store.connection import Connection
 
 router = APIRouter(route_class=Plain, tags=["metastore"])
 
@@ -109,10 +115,13 @@ async def delete(request: Request) -> Response:
     """Its rules and its schema go. Its records stay in it."""
     principal = await admit_everywhere(request, "mounts")
     refuse_if_off(request)
+    name = request.path_params["name"]
     async with front_of(request).services.pool.connection() as connection, connection.transaction():
-        if await store.hold_namespace(connection, principal.tenant, request.path_params["name"]) is None:
+        if await store.hold_namespace(connection, principal.tenant, name) is None:
             raise NotFound("There is no such namespace.")
-        await store.drop_namespace(connection, principal.tenant, request.path_params["name"])
+        told = acts.ActDetails(before=await _document(connection, principal.tenant, name))
+        await store.drop_namespace(connection, principal.tenant, name)
+        await acts.record(connection, request, principal, ActKind.REMOVE_NAMESPACE, told)
     return Response(status_code=204)
 
 
@@ -131,13 +140,22 @@ async def _put(request: Request, named: str | None) -> Response:
     try:
         async with front.services.pool.connection() as connection, connection.transaction():
             check_version(version, await store.hold_namespace(connection, principal.tenant, name) or 0)
+            before = await _document(connection, principal.tenant, name)
             await store.put_namespace(connection, principal.tenant, name, body.description, body.schema_, rules)
+            told = acts.ActDetails(before=before, after=await _document(connection, principal.tenant, name))
+            await acts.record(connection, request, principal, ActKind.PUT_NAMESPACE, told)
     except UniqueViolation as error:
         raise InvalidRequest(
             "Two rules name the same path of the same mount; a path belongs to one namespace.",
             fields=[{"field": "rules", "message": "another rule has this path"}],
         ) from error
     return await _shown(request, principal.tenant, name)
+
+
+async def _document(connection: "Connection", tenant: str, name: str) -> dict[str, Any] | None:
+    """As the journal keeps it. None: there is none."""
+    found = await store.namespaces(connection, tenant, name)
+    return json.loads(found[0].text) if found else None
 
 
 def _stored(rule: NamespaceRule) -> dict[str, Any]:

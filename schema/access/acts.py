@@ -32,6 +32,8 @@ class ActKind(StrEnum):
     CREATE_QUOTA = "createQuota"
     UPDATE_QUOTA = "updateQuota"
     REMOVE_QUOTA = "removeQuota"
+    PUT_NAMESPACE = "putNamespace"
+    REMOVE_NAMESPACE = "removeNamespace"
     CREATE_LINK = "createLink"
     REVOKE_LINK = "revokeLink"
     CREATE_PROJECT = "createProject"

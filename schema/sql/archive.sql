@@ -26,6 +26,18 @@ SELECT (to_jsonb(m) || jsonb_build_object('root', (
             WHERE r.mount_id = m.id AND r.directory_path = '' AND r.state <> 'deleted')))::text AS text
   FROM filestore.backend_mounts m ORDER BY m.id
 
+-- name: rules
+-- What people have laid down and is in force: holds, freezes, quotas, and namespaces with their paths.
+SELECT 'hold' AS kind, to_jsonb(h)::text AS text FROM filestore.holds h WHERE h.released_at IS NULL
+ UNION ALL
+SELECT 'freeze', to_jsonb(f)::text FROM filestore.freezes f WHERE f.lifted_at IS NULL
+ UNION ALL
+SELECT 'quota', to_jsonb(q)::text FROM filestore.quotas q
+ UNION ALL
+SELECT 'namespace', (to_jsonb(s) || jsonb_build_object('rules', ARRAY(
+           SELECT to_jsonb(r) FROM filestore.metastore_rules r WHERE r.tenant = s.tenant AND r.namespace = s.name)))::text
+  FROM filestore.metastore_namespaces s
+
 -- name: entries
 -- The next entries that are settled.
 SELECT j.id, to_jsonb(j)::text AS text FROM filestore.journal_entries j

@@ -135,13 +135,49 @@ SELECT n.mount_id, NULL, sum(k.size_bytes), count(*)
          WHERE s.content_place IS NOT NULL AND s.kind = 'file' GROUP BY s.node_id, s.content_place) k
   JOIN filestore.nodes n ON n.id = k.node_id GROUP BY n.mount_id
 
+-- name: holds
+-- Holds that were in force. What they had locked in a bucket is looked for anew.
+INSERT INTO filestore.holds OVERRIDING SYSTEM VALUE
+SELECT r.* FROM jsonb_array_elements(%(items)s::jsonb) AS i(item)
+ CROSS JOIN LATERAL jsonb_populate_record(NULL::filestore.holds, i.item || jsonb_build_object('lock_directory', NULL,
+           'lock_name', NULL, 'locked_objects', 0, 'lock_due', CASE WHEN i.item->'lock_state' <> 'null' THEN now() END)) r
+
+-- name: freezes
+-- Freezes that nobody had lifted.
+INSERT INTO filestore.freezes OVERRIDING SYSTEM VALUE
+SELECT r.* FROM jsonb_array_elements(%(items)s::jsonb) AS i(item)
+ CROSS JOIN LATERAL jsonb_populate_record(NULL::filestore.freezes, i.item) r
+
+-- name: quotas
+-- Quotas as they were; the trash that some of them count is counted afterwards.
+INSERT INTO filestore.quotas OVERRIDING SYSTEM VALUE
+SELECT r.* FROM jsonb_array_elements(%(items)s::jsonb) AS i(item)
+ CROSS JOIN LATERAL jsonb_populate_record(NULL::filestore.quotas, i.item) r
+RETURNING id, trash AND (path IS NOT NULL OR principal IS NOT NULL) AS keeps
+
+-- name: namespaces
+-- Namespaces of the Metastore, with their paths.
+WITH spaces AS (
+    INSERT INTO filestore.metastore_namespaces
+    SELECT r.* FROM jsonb_array_elements(%(items)s::jsonb) AS i(item)
+     CROSS JOIN LATERAL jsonb_populate_record(NULL::filestore.metastore_namespaces, i.item) r
+)
+INSERT INTO filestore.metastore_rules OVERRIDING SYSTEM VALUE
+SELECT r.* FROM jsonb_array_elements(%(items)s::jsonb) AS i(item)
+ CROSS JOIN LATERAL jsonb_array_elements(i.item->'rules') AS k(rule)
+ CROSS JOIN LATERAL jsonb_populate_record(NULL::filestore.metastore_rules, k.rule) r
+
 -- name: go_on
 -- Ids go on behind those that were given. The feed begins anew, far behind every position that a consumer may have: it is told
 -- that events are gone, and starts from a snapshot. Commands and their keys are gone, as though they had been pruned.
 WITH ids AS (
     SELECT setval('filestore.journal_entries_id_seq', greatest((SELECT max(id) FROM filestore.journal_entries), %(entry)s, 1)),
            setval('filestore.nodes_id_seq', greatest((SELECT max(id) FROM filestore.nodes), 1)),
-           setval('filestore.backend_mounts_id_seq', greatest((SELECT max(id) FROM filestore.backend_mounts), 1))
+           setval('filestore.backend_mounts_id_seq', greatest((SELECT max(id) FROM filestore.backend_mounts), 1)),
+           setval('filestore.holds_id_seq', greatest((SELECT max(id) FROM filestore.holds), 1)),
+           setval('filestore.freezes_id_seq', greatest((SELECT max(id) FROM filestore.freezes), 1)),
+           setval('filestore.quotas_id_seq', greatest((SELECT max(id) FROM filestore.quotas), 1)),
+           setval('filestore.metastore_rules_id_seq', greatest((SELECT max(id) FROM filestore.metastore_rules), 1))
 ), feed AS (
     UPDATE filestore.event_feed SET position = %(position)s, published = %(position)s, settled = %(entry)s
     RETURNING position

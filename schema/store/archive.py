@@ -64,6 +64,11 @@ async def mounts(connection: Connection) -> list[str]:
     return [row["text"] for row in await (await connection.execute(SQL["mounts"])).fetchall()]
 
 
+async def rules(connection: Connection) -> list[tuple[str, str]]:
+    """Kind and row of what people have laid down: as few as they are."""
+    return [(row["kind"], row["text"]) for row in await (await connection.execute(SQL["rules"])).fetchall()]
+
+
 async def entries(connection: Connection, after: int, last: int, limit: int) -> ArchivedEntries:
     values = {"after": after, "last": last, "limit": limit}
     rows = await (await connection.execute(SQL["entries"], values)).fetchall()

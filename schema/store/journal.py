@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from schema.commands.command import Status
 from schema.ids import CommandId, MountId, NodeId
+from schema.nodes import NodeKind
 from schema.paths import NodePath
 from schema.sql import load
 from schema.store import lineage
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from schema.store.connection import Connection, DictRow
 
 SQL = load("journal")
+_KINDS = frozenset(map(str, NodeKind))
 LOOKS = 16
 """So often a page looks for more, before it is returned with what there is."""
 _AT = (SQL["by_place"], SQL["by_target"], SQL["by_departure"])
@@ -198,11 +200,12 @@ def _entry(row: DictRow) -> str:
 
 
 def _readable(facts: str | None) -> str:
-    """What a node was, with its name as text: the record keeps the bytes of a name in hexadecimal."""
+    """What a node was, with its name as text: the record keeps the bytes of a name in hexadecimal. What an administrative act
+    was about is told as it stands: its name is text already."""
     if facts is None:
         return "null"
     told = json.loads(facts)
-    if not isinstance(told, dict) or "name" not in told:
+    if not isinstance(told, dict) or "name" not in told or told.get("kind") not in _KINDS:
         return facts
     raw = bytes.fromhex(told["name"])
     exact = NodePath(raw).b64

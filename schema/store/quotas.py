@@ -177,8 +177,13 @@ async def create(connection: Connection, new: NewQuota) -> int:
     row = await (await connection.execute(SQL["create"], values)).fetchone()
     assert row is not None
     if counts_kept:
-        await connection.execute(SQL["keep"], {"id": row["id"]})
+        await count_kept(connection, row["id"])
     return int(row["id"])
+
+
+async def count_kept(connection: Connection, id: int) -> None:
+    """What the trash keeps already, for a quota of a path or a principal that no transaction knows yet."""
+    await connection.execute(SQL["keep"], {"id": id})
 
 
 async def lock(connection: Connection, id: int, tenant: str) -> LockedQuota | None:

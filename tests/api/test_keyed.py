@@ -1,5 +1,7 @@
 """A request that makes something and is no command, sent again under its key, makes nothing more: its answer was lost."""
 
+import json
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,9 @@ import httpx2
 import pytest
 import pytest_asyncio
 
+from schema.drift.looks import LookPlace
+from schema.ids import MountId
+from schema.store import looks
 from tests.api.conftest import FrontOfTest, Tree
 
 
@@ -126,3 +131,63 @@ async def test_a_mount_is_one(again: Again, tmp_path: Path) -> None:
     body = {"mountKey": f"m-{uuid.uuid4().hex[:8]}", "backendKind": "local", "rootPath": str(root)}
     first, second = await again.post("/v1/backend-mounts", body)
     assert first == second and first["mountKey"] == body["mountKey"]
+
+
+async def test_a_tenant_is_one(again: Again) -> None:
+    first, second = await again.post("/v1/tenants", {"id": f"t-{uuid.uuid4().hex[:8]}"})
+    assert first == second
+
+
+async def test_a_look_that_waits_is_answered_once(front: FrontOfTest, again: Again, tree: Tree) -> None:
+    places = [LookPlace(b"", subtree=True)]
+    async with front.pool.connection() as connection:
+        look = await looks.begin(
+            connection, MountId(tree.mount), places, reason="audit", principal="ann", whole=True, by_hand=False
+        )
+        await looks.hold(connection, look, {"changes": 3})
+    first, second = await again.post(f"/v1/drift/looks/{look}/refuse", {})
+    assert first == second and first["looks"][0]["id"] == look
+    fresh = await again.send(f"/v1/drift/looks/{look}/refuse", {}, uuid.uuid4().hex)
+    assert fresh.json()["error"]["code"] == "NOT_FOUND"
+
+
+STATES = "what it leads to stands already"
+READS = "it changes nothing"
+JOINS = "it joins what is under way"
+NAMED = "the content, or the batch, has a name of its own"
+UNHARMED = {
+    "/v1/tokens/{id}/revoke": STATES, "/v1/subscriptions/{id}/redrive": STATES, "/v1/metastore/namespaces": STATES,
+    "/v1/projects/{name}/nodes": STATES, "/v1/projects/{name}/pin": STATES, "/v1/projects/{name}/unpin": STATES,
+    "/v1/projects/{name}/conflicts/decide": "what is decided is left out",
+    "/v1/projects/{name}/jobs/{job}/cancel": "a job that has ended is no more to cancel, and it is said so",
+    "/v1/projects": "a name is one project's: PROJECT_EXISTS",
+    "/v1/subscriptions/{id}/replay": "messages come again under their ids, as they may at any time",
+    "/v1/subscriptions/{id}/test": "a message to try",
+    "/v1/backend-mounts/{id}/schedules": "a look looks once more",
+    "/v1/notifications/s3": "a hint is looked at once more",
+    "/v1/rollups/recomputes": JOINS,
+    "/v1/metastore/search": READS, "/v1/timestore/sql": READS, "/v1/projects/{name}/fetch": READS,
+    "/v1/projects/{name}/credentials": "they end by themselves",
+    "/v1/uploads": "its key stands in Upload-Metadata",
+    "/v1/uploads/{id}/complete": "the upload has a key of its own", "/v1/uploads/{id}": "the upload has a key of its own",
+    "/v1/projects/{name}/intent": NAMED, "/v1/projects/{name}/objects": NAMED, "/v1/projects/{name}/commits": NAMED,
+    "/v1/projects/{name}/objects/{sha}/presign": NAMED, "/v1/projects/{name}/objects/{sha}/complete": NAMED,
+    **{f"/v1/projects/{{name}}/{job}": JOINS
+       for job in ("promote", "evict", "repair", "resync", "gc", "deactivate", "reactivate")},
+}  # fmt: skip
+"""Routes that take no key, and why a request that is sent again does no harm there"""
+
+
+def test_every_route_that_makes_something_takes_a_key_or_says_why_not(front: FrontOfTest) -> None:
+    document = json.loads(json.dumps(front.app.openapi()))
+    schemas = document["components"]["schemas"]
+
+    def takes_a_key(operation: dict[str, Any]) -> bool:
+        said = json.dumps(operation)
+        bodies = [json.dumps(schemas[name]) for name in re.findall(r"#/components/schemas/(\w+)", said)]
+        return "Idempotency-Key" in said or any("idempotencyKey" in body for body in bodies)
+
+    without = {
+        path for path, methods in document["paths"].items() if "post" in methods and not takes_a_key(methods["post"])
+    }
+    assert without == set(UNHARMED)

@@ -258,6 +258,14 @@ async def test_a_search_a_history_and_the_namespaces_can_be_had_whole(
     await admin.put("/v1/metastore/namespaces/whole", json={"description": "d"})
     namespaces = await records.client.get("/v1/metastore/namespaces", params={"format": "csv"})
     assert "whole" in [row["name"] for row in csv.DictReader(io.StringIO(namespaces.text, newline=""))]
+    await admin.put("/v1/metastore/namespaces/whole", json={"description": "e"})
+    assert (await admin.delete("/v1/metastore/namespaces/whole")).status_code == 204
+    acts = await admin.get("/v1/journal", params={"command": "putNamespace,removeNamespace", "limit": 3})
+    changes = [(one["before"], one["after"]) for one in acts.json()["data"]["entries"]]
+    named = [tuple(one and one["description"] for one in change) for change in changes]
+    assert named == [("e", None), ("d", "e"), (None, "d")], (
+        "what people have laid down is in the journal, and in its archive"
+    )
     for refused in ({"limit": "x"}, {"limit": "0"}, {"cursor": "?"}, {"format": "xml"}):
         answer = await records.client.post("/v1/metastore/search", params=refused, json=body)
         assert answer.status_code == 400, refused

@@ -3,10 +3,11 @@
 import os
 import shutil
 
+import psycopg
 import pytest
 
 from tests.e2e.test_commands import result
-from tests.e2e.test_drift import inbox, policy, states
+from tests.e2e.test_drift import HINT, inbox, policy, states
 from tests.e2e.test_operation_crashes import dies, with_fault
 from tests.fix_service import MountOfTest, Service, check_mounts, until
 
@@ -61,6 +62,23 @@ def test_a_worker_that_dies_looks_on_and_heals_each_finding_once(
     assert healed == ["a", "b", "d", "d/c", "stray"]
     trash = tree.root / ".filestore" / "trash"
     assert {kept.read_bytes() for kept in trash.rglob("*") if kept.is_file()} == {b"theirs", b"stray"}
+    check_mounts([tree])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["drift.begun", "drift.read", "drift.concluded"])
+def test_hints_that_a_worker_has_taken_lead_to_a_look_when_it_dies(
+    service: Service, tree: MountOfTest, point: str
+) -> None:
+    policy(service, tree)
+    job = asked(service, tree)
+    assert until(lambda: ended(service, job))
+    (tree.root / "b").unlink()
+    with_fault(service, f"{point}=kill")
+    with psycopg.connect(service.env["FILESTORE_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(HINT, (tree.id, b"b"))
+    dies(service)
+    assert until(lambda: states(service, tree).get("b") == "missing"), states(service, tree)
     check_mounts([tree])
 
 

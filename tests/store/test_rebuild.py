@@ -14,14 +14,16 @@ from activities.upkeep.archive import Archive, Archived, read_archive
 from activities.upkeep.archive_places import ArchiveFolder
 from activities.upkeep.rebuild import NotEmpty, rebuild
 from schema import check
+from schema.access.quotas import Limit, QuotaScope
 from schema.archive.segments import BrokenArchive, segment_names
 from schema.check import FindingKind
 from schema.ids import MountId
 from schema.metastore.changes import RecordAuthor
 from schema.metastore.records import Description
 from schema.migrate import migrate
+from schema.paths import NodePath
 from schema.store import check as check_store
-from schema.store import events, records
+from schema.store import events, holds, quotas, records
 from schema.store.pool import Pool, make_pool
 from tests.store.conftest import Databases
 from tests.store.drift import Drifting, make_drifting
@@ -39,6 +41,12 @@ ALIKE = {
     "what they said": """SELECT node_id, version, change, changed_by, namespace, tags, owner, metadata
                            FROM filestore.metastore_history ORDER BY node_id, version""",
     "tenants": "SELECT * FROM filestore.tenants ORDER BY name",
+    "holds": "SELECT * FROM filestore.holds WHERE released_at IS NULL ORDER BY id",
+    "freezes": "SELECT * FROM filestore.freezes WHERE lifted_at IS NULL ORDER BY id",
+    "quotas": "SELECT * FROM filestore.quotas ORDER BY id",
+    "what quotas count of the trash": "SELECT * FROM filestore.quota_kept ORDER BY quota_id, node_id, content_place",
+    "namespaces": "SELECT * FROM filestore.metastore_namespaces ORDER BY tenant, name",
+    "their paths": "SELECT * FROM filestore.metastore_rules ORDER BY id",
 }
 
 
@@ -100,6 +108,30 @@ async def write(pool: Pool) -> None:
     )
     await run(mkdir(mount, "gone"), upload(mount, "gone/y", 1), mkdir(mount, "no/parent"))
     await say(pool)
+    await lay_down(pool, mount)
+
+
+async def lay_down(pool: Pool, mount: MountId) -> None:
+    """One of each that is in force, and those that are over."""
+    async with pool.connection() as connection, connection.transaction():
+        for path in (b"kept", b"over"):
+            hold = await holds.create(connection, "main", mount, NodePath(path), "legal", "a case", None, "ann")
+        await connection.execute(
+            "UPDATE filestore.holds SET released_at = now(), released_by = 'bob' WHERE id = %s", [hold]
+        )
+        await connection.execute("""
+            INSERT INTO filestore.freezes (tenant, reason, principal, key, lifted_at, lifted_by)
+            VALUES ('elsewhere', 'a move', 'ann', 'a', NULL, NULL), ('elsewhere', 'over', 'ann', 'b', now(), 'ann')""")
+        scope = QuotaScope(mount, NodePath(b"gone"), None)
+        limit = Limit(10**9)
+        await quotas.create(
+            connection,
+            quotas.NewQuota(
+                tenant="main", scope=scope, most=limit, soft=Limit(), trash=True, operators=False, by="ann"
+            ),
+        )
+        rules = [{"mount": mount, "prefix": b"gone/".hex(), "mode": "correct"}]
+        await records.put_namespace(connection, "main", "ours", "what is ours", {"type": "object"}, rules)
 
 
 async def say(pool: Pool) -> None:

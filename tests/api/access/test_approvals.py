@@ -47,8 +47,11 @@ class People:
         one = {"acts": [act.value for act in ApprovalAct], "group": GROUP, "needed": 2, "remindSeconds": 1000} | changes
         self.policy.write_text(json.dumps({"policies": [one]}))
 
-    async def send(self, who: str, method: str, path: str, status: int, **more: Any) -> dict[str, Any]:
-        answer = await self.clients[who].request(method, path, headers=WHY, **more)
+    async def send(
+        self, who: str, method: str, path: str, status: int, key: str | None = None, **more: Any
+    ) -> dict[str, Any]:
+        headers = WHY if key is None else WHY | {"idempotency-key": key}
+        answer = await self.clients[who].request(method, path, headers=headers, **more)
         assert answer.status_code == status, (who, path, answer.status_code, answer.text)
         told = answer.json() if answer.content else {}
         return told.get("data") or told.get("error") or {}
@@ -101,7 +104,8 @@ async def test_a_hold_is_lifted_when_two_others_have_said_yes(people: People) ->
     for _ in range(2):  # twice by one is one
         await people.send("ben", "POST", f"/v1/approvals/{id}/approve", 200, json={"reason": "fine"})
     assert await people.in_force(hold) and await people.state(id) == "waiting"
-    done = await people.send("cid", "POST", f"/v1/approvals/{id}/approve", 200, json={})
+    for _ in range(2):  # its answer was lost
+        done = await people.send("cid", "POST", f"/v1/approvals/{id}/approve", 200, key=f"yes to {id}", json={})
     assert done["state"] == "done" and [vote["by"] for vote in done["votes"]] == ["ben", "cid"]
     released = await people.send("ann", "GET", f"/v1/holds/{hold}", 200)
     assert released["inForce"] is False and released["releasedBy"] == "ann"
