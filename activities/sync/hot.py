@@ -90,8 +90,8 @@ class HotStore(Protocol):
         """What is said of these contents in the index."""
         ...
 
-    async def tell(self, subject: str, id: str, event: Mapping[str, Any]) -> None:
-        """An event, once for each id."""
+    async def tell(self, events: Sequence[tuple[str, str, Mapping[str, Any]]]) -> None:
+        """Subject, id, event: in this order, once for each id."""
         ...
 
     async def note(self, entries: Sequence[tuple[str, str, bytes]]) -> None:
@@ -206,7 +206,7 @@ class NoHotStore:
     async def describe(self, tenant: str, objects: Mapping[str, Mapping[str, Any]]) -> None:
         raise HotUnavailable
 
-    async def tell(self, subject: str, id: str, event: Mapping[str, Any]) -> None:
+    async def tell(self, events: Sequence[tuple[str, str, Mapping[str, Any]]]) -> None:
         raise HotUnavailable
 
     async def note(self, entries: Sequence[tuple[str, str, bytes]]) -> None:

@@ -4,9 +4,10 @@ what was done to projects, as the journal has it, in its audit stream."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schema.store import project_acts, project_feed
 from schema.sync.audit import entry_of
@@ -44,10 +45,14 @@ class TellsProjects:
             if after is None:
                 return 0
             rows = await project_feed.page(connection, after, PAGE)
+            events: dict[str, list[tuple[str, str, Mapping[str, Any]]]] = {}
             for row in rows:
                 if row["type"] in SUBJECTS:
                     event = cloud_event(row["position"], row["tenant"], row["type"], row["data"], row["created_at"])
-                    await self._hots.of(row["tenant"]).tell(SUBJECTS[row["type"]], str(row["position"]), event)
+                    told = SUBJECTS[row["type"]], str(row["position"]), event
+                    events.setdefault(row["tenant"], []).append(told)
+            for tenant, some in events.items():
+                await self._hots.of(tenant).tell(some)
             if rows:
                 await project_feed.move(connection, rows[-1]["position"])
         return len(rows)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from api.http.routes import Plain
 from api.services import front_of
 from api.sync.bodies import CommitBody, ProjectChangesQuery, ProjectHistoryQuery, ProjectTreeQuery, change_of_body
 from api.sync.found import PATH_NAME, answer, contents_of, project_of
-from api.sync.news import ProjectNews
+from api.sync.news import ProjectNews, heard
 from api.sync.shapes import (
     Committed,
     ProjectChange,
@@ -167,14 +168,16 @@ async def changes(request: Request) -> Response:
     revision, _, ordinal = query.since.partition(".")
     after = (int(revision), int(ordinal) if ordinal else 2**31 - 1)
     end = monotonic() + query.wait
-    while True:
-        async with front_of(request).services.pool.connection() as connection:
-            rows = await project_log.changes(connection, project.id, after[0], query.limit, after[1])
-            head = await projects.of_id(connection, project.id)
-        left = end - monotonic()
-        if rows or left <= 0 or head is None or head.state != project.state or await request.is_disconnected():
-            break
-        await news_of(request).wait(project.tenant, project.uuid, left)
+    async with news_of(request).listening(project.tenant, project.uuid) if query.wait else nullcontext() as rung:
+        while True:
+            async with front_of(request).services.pool.connection() as connection:
+                rows = await project_log.changes(connection, project.id, after[0], query.limit, after[1])
+                head = await projects.of_id(connection, project.id)
+            left = end - monotonic()
+            ends = rows or left <= 0 or head is None or head.state != project.state
+            if rung is None or ends or await request.is_disconnected():
+                break
+            await heard(rung, left)
     assert head is not None
     following = query.since
     if rows:

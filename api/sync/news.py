@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from activities.sync.hot import HotUnavailable
@@ -30,15 +31,14 @@ class ProjectNews:
         for event in self._waiting.get(project, ()):
             event.set()
 
-    async def wait(self, tenant: str, project: str, seconds: float) -> None:
-        """For the bell, or for so long, or until it is time to look."""
+    @asynccontextmanager
+    async def listening(self, tenant: str, project: str) -> AsyncIterator[asyncio.Event]:
+        """Set when the bell rings, from now on: a commit between a look at the record and the wait behind it is heard."""
         await self._listen(tenant)
         event = asyncio.Event()
         self._waiting[project].add(event)
         try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(seconds, LOOK_SECONDS)):
-                    await event.wait()
+            yield event
         finally:
             self._waiting[project].discard(event)
             if not self._waiting[project]:
@@ -54,3 +54,11 @@ class ProjectNews:
             self._listening.add(tenant)
         except HotUnavailable:
             return
+
+
+async def heard(rung: asyncio.Event, seconds: float) -> None:
+    """For the bell, or for so long, or until it is time to look."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(min(seconds, LOOK_SECONDS)):
+            await rung.wait()
+    rung.clear()

@@ -167,7 +167,7 @@ UPDATE filestore.project_conflicts SET state = 'decided', decision = %(decision)
  WHERE project_id = %(project)s AND id = ANY(%(ids)s::bigint[]) AND state = 'open' RETURNING id
 
 -- name: tell
--- Events of a project, in their order.
+-- Events of a project, in their order: one document for all, since an array of documents has each quotation mark escaped anew.
 INSERT INTO filestore.outbox (tenant, mount_id, type, data)
-SELECT %(tenant)s, %(mount)s, n.type, n.data
-  FROM unnest(%(types)s::text[], %(datas)s::json[]) WITH ORDINALITY n (type, data, at) ORDER BY n.at
+SELECT %(tenant)s, %(mount)s, n.event ->> 0, n.event -> 1
+  FROM json_array_elements(%(events)s::json) WITH ORDINALITY n (event, at) ORDER BY n.at

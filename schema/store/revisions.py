@@ -279,8 +279,5 @@ async def _log_conflicts(
 
 async def tell(connection: Connection, project: Project, events: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     """Into the feed, in this order."""
-    values = {
-        "tenant": project.tenant, "mount": project.mount, "types": [type for type, _ in events],
-        "datas": [json.dumps(data) for _, data in events],
-    }  # fmt: skip
+    values = {"tenant": project.tenant, "mount": project.mount, "events": json.dumps(events)}
     await connection.execute(SQL["tell"], values)

@@ -1,6 +1,6 @@
 """A tree of a project: what lies at each path. Paths are bytes without slashes at the ends, and every directory is listed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,6 +44,19 @@ def ancestors(path: bytes) -> Iterator[bytes]:
     while at >= 0:
         yield path[:at]
         at = path.find(b"/", at + 1)
+
+
+_FEW = 8
+"""So many prefixes are compared one by one"""
+
+
+def below(paths: Iterable[bytes], directories: Collection[bytes]) -> set[bytes]:
+    """Those of the paths that lie in one of these directories, however deep. Its cost does not follow from how many directories."""
+    if len(directories) <= _FEW:
+        prefixes = tuple(directory + b"/" for directory in directories)
+        return {path for path in paths if path.startswith(prefixes)}
+    chosen = frozenset(directories)
+    return {path for path in paths if any(above in chosen for above in ancestors(path))}
 
 
 def parent_of(path: bytes) -> bytes:

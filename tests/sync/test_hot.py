@@ -5,12 +5,14 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 import pytest
+from nats.aio.msg import Msg
 
 from activities.sync.hot import SMALL_MAX, HotMissing, HotUnavailable
-from activities.sync.nats.link import NatsLink
+from activities.sync.nats.link import NatsLink, status_of
 from activities.sync.nats.store import CHUNK, NatsHot
 from tests.sync.nats_server import NatsServer
 
@@ -43,6 +45,29 @@ async def test_many_small_contents_are_put_and_read_together(hot: NatsHot) -> No
     await hot.put_many(project, contents)
     await hot.put_many(project, contents)
     assert await hot.get_many(project, [*contents, "0" * 64]) == contents
+
+
+async def test_events_are_told_in_their_order_and_once_however_often(hot: NatsHot, nats_server: NatsServer) -> None:
+    subject = f"fs.events.test.{uuid.uuid4().hex}"
+    told = [(subject, f"{subject}/{number}", {"number": number}) for number in range(300)]
+    await hot.tell(told[:200])
+    await hot.tell(told[100:])
+    await hot.tell(told[50:70])
+    link, asked = NatsLink(nats_server.url), {"seq": 1, "batch": 1000, "next_by_subj": subject}
+    with pytest.raises(HotUnavailable):
+        await hot.tell([(subject, f"{subject}/lost", {}), told[10], (subject, f"{subject}/behind it", {})])
+    messages = link.messages("$JS.API.DIRECT.GET.FS_EVENTS", json.dumps(asked).encode())
+    found = [json.loads(message.data) async for message in _until_status(messages)]
+    assert found == [event for _, _, event in told] + [{}], "what is behind one that is not the last is not taken"
+    await link.close()
+
+
+async def _until_status(messages: AsyncGenerator[Msg]) -> AsyncIterator[Msg]:
+    async with aclosing(messages) as all_of_them:
+        async for message in all_of_them:
+            if status_of(message):
+                return
+            yield message
 
 
 async def test_of_many_that_put_one_large_content_one_stays(hot: NatsHot, nats_server: NatsServer) -> None:

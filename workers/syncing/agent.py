@@ -22,9 +22,16 @@ from schema.sync.commits import REFUSED
 from schema.sync.ignore import NAME as IGNORE_FILE
 from schema.sync.merge import ConflictRule
 from schema.sync.plan import StepKind, SyncPlan, SyncStep, plan, settled
-from schema.sync.trees import EntryKind, TreeEntry, ancestors, deep_first
+from schema.sync.trees import EntryKind, TreeEntry, ancestors, below, deep_first
 from workers.syncing.folder import FolderGone, NodeFolder, Unrest
-from workers.syncing.link import ServiceLink, ServiceRefuses, ServiceSilent, path_in
+from workers.syncing.link import (
+    AGAIN_FIRST_SECONDS,
+    AGAIN_MAX_SECONDS,
+    ServiceLink,
+    ServiceRefuses,
+    ServiceSilent,
+    path_in,
+)
 from workers.syncing.placing import REST_SECONDS, Placing
 from workers.syncing.sending import Sending
 from workers.syncing.state import AgentState, LocalFile, PendingCommit
@@ -34,9 +41,10 @@ log = structlog.get_logger("node")
 
 BATCH = 1000
 """Changes of one commit"""
+BATCHES = 10
+"""After so many commits, or such a part of what waits, a round ends: what others did is taken, and what was done remembered"""
 BEAT_SECONDS = 5.0
 RESCAN_SECONDS = 600.0
-AGAIN_FIRST_SECONDS, AGAIN_MAX_SECONDS = 0.2, 10.0
 PENDING_SECONDS = 3 * 86400.0
 """So long the service is asked what became of a commit: it remembers for a week"""
 _NOT_COMMITTED = {"NOT_FOUND", "OBJECTS_NEEDED", "WRONG_STATE", "FROZEN", "STALE_REVISION", "IDEMPOTENCY_CONFLICT"}
@@ -76,15 +84,18 @@ class NodeAgent:
             self._folder.root, lambda path, directory: self._folder.ignore.leaves_out(path, directory=directory), self._quiet,
             lambda: wake(loop, self._news),
         ).start()  # fmt: skip
-        self._placing = Placing(self._folder, self._link, self._local, self._watch)
-        self._sending = Sending(self._folder, self._link, self._local, self._watch, project["promotion"] == "strict")
-        tasks = [asyncio.create_task(one) for one in (self._follow(), self._beat(), self._rescan())]
-        try:
-            await self._rounds()
+        parts, arrived = (self._folder, self._link, self._local, self._watch), self._news.set
+        self._placing = Placing(*parts, arrived)
+        self._sending = Sending(*parts, project["promotion"] == "strict", arrived)
+        work = (self._rounds(), self._follow(), self._beat(), self._rescan())
+        tasks = [asyncio.create_task(one) for one in work]
+        try:  # none of them ends but by an error, which ends all: an agent that only half works says nothing of it
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            ended.pop().result()
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, self._placing.close(), self._sending.close(), return_exceptions=True)
             await asyncio.to_thread(self._watch.stop)
             self._state.close()
 
@@ -151,7 +162,8 @@ class NodeAgent:
             self._due.clear()
             with suppress(ServiceSilent, ServiceRefuses):
                 revision = int(self._state.cursor.partition(".")[0])
-                answer = await self._link.beat(revision, len(self._open) + self._watch.waiting, self._problem)
+                problem = self._problem or self._sending.problem or self._placing.problem
+                answer = await self._link.beat(revision, len(self._open) + self._watch.waiting, problem)
                 self._hear(answer["state"], answer["revision"])
                 await self._put_wanted(answer["wanted"])
             with suppress(TimeoutError):
@@ -163,7 +175,7 @@ class NodeAgent:
         missing = set(wanted)
         if missing:
             await self._sending.send(
-                {one.entry.sha: path for path, one in self._local.items() if one.entry.sha in missing}
+                {one.entry.sha: path for path, one in list(self._local.items()) if one.entry.sha in missing}
             )
 
     async def _rescan(self) -> None:
@@ -177,6 +189,7 @@ class NodeAgent:
     async def _round(self) -> float:
         """In how many seconds the next one is due at the latest."""
         await self._settle()
+        followed = self._state.cursor
         self._take_pages()
         rest, trees, seconds = self._watch.take()
         looked = await asyncio.to_thread(self._look, rest, trees)
@@ -188,6 +201,8 @@ class NodeAgent:
                 await self._bring_together(paths)
             finally:
                 self._remember(paths)
+        elif self._state.cursor != followed:
+            self._state.keep((), self._local)
         soon = self._open or (self._tier == "inactive" and not self._keeps)
         return min(seconds, REST_SECONDS) if soon else seconds
 
@@ -239,7 +254,8 @@ class NodeAgent:
 
     def _see_path(self, path: bytes, entry: TreeEntry | None, revision: int) -> None:
         """What this node committed itself it has seen, though it has not followed that far."""
-        if revision < self._state.revisions.get(path, 0):
+        known = self._state.revisions.get(path, 0)
+        if revision < known or (revision == known and self._state.seen.get(path) == entry):
             return
         self._state.revisions[path] = revision
         if entry is None:
@@ -256,15 +272,26 @@ class NodeAgent:
             trees = trees | {b""} if IGNORE_FILE in rest else trees
         paths = set(rest)
         for top in trees:
-            paths |= set(self._folder.walk(top))
-            for tree in (self._local, self._state.agreed):
-                paths |= {path for path in tree if not top or path == top or path.startswith(top + b"/")}
-        changed: set[bytes] = set()
+            paths |= {top, *self._folder.walk(top)} if top else set(self._folder.walk(top))
+        paths |= self._known_in(trees)
+        changed, gone = set[bytes](), set[bytes]()
         for path in paths:
-            changed |= self._look_at(path)
-        return changed
+            changed |= self._look_at(path, gone)
+        inside = below(self._local, {path for path in gone if path not in self._local})
+        for path in inside:
+            del self._local[path]
+        return changed | inside
 
-    def _look_at(self, path: bytes) -> set[bytes]:
+    def _known_in(self, trees: set[bytes]) -> set[bytes]:
+        """What was there, or was agreed on. In a directory that is new there was nothing."""
+        known = (self._local, self._state.agreed)
+        if b"" in trees:
+            return {path for tree in known for path in tree}
+        tops = {top for top in trees if any(top in tree for tree in known)}
+        return {path for tree in known for path in below(tree, tops)} if tops else set()
+
+    def _look_at(self, path: bytes, gone: set[bytes]) -> set[bytes]:
+        """`gone`: takes a directory that is not there any more."""
         before = self._local.get(path)
         known = (before.entry.sha, before.key) if before and before.key else self._state.hashes.get(path)
         try:
@@ -275,50 +302,56 @@ class NodeAgent:
             return set()
         self._unrest.discard(path)
         if now is None:
-            gone = (
-                [one for one in self._local if one.startswith(path + b"/")] if before and before.entry.directory else []
-            )
-            for one in [path, *gone]:
-                self._local.pop(one, None)
-            return {path, *gone} if before is not None else ({path} if path in self._state.agreed else set())
+            if before is not None and before.entry.directory:
+                gone.add(path)
+            self._local.pop(path, None)
+            return {path} if before is not None or path in self._state.agreed else set()
         self._local[path] = now
         new = {above for above in ancestors(path) if above not in self._local}
         for above in new:
-            self._look_at(above)
+            self._look_at(above, gone)
         same = before is not None and before.entry == now.entry == self._state.agreed.get(path)
         return new if same else new | {path}
 
     def _concerned(self, paths: set[bytes]) -> set[bytes]:
         """With the directories above, and all that lies in a directory that goes."""
         known = paths | {above for path in paths for above in ancestors(path)}
-        gone = tuple(path + b"/" for path in paths if self._is_directory(path))
+        gone = {path for path in paths if self._goes(path)}
         if gone:
             for tree in (self._local, self._state.seen, self._state.agreed):
-                known |= {path for path in tree if path.startswith(gone)}
+                known |= below(tree, gone)
         return known
 
-    def _is_directory(self, path: bytes) -> bool:
-        """In one tree and not in all of them."""
-        local = self._local.get(path)
-        entries = [local.entry if local else None, self._state.seen.get(path), self._state.agreed.get(path)]
+    def _goes(self, path: bytes) -> bool:
+        """A directory in one tree, not in another, and not just new: what lies in a new one differs, and is open itself."""
+        local, agreed = self._local.get(path), self._state.agreed.get(path)
+        entries = [local.entry if local else None, self._state.seen.get(path), agreed]
         kinds = {None if entry is None else entry.kind for entry in entries}
-        return EntryKind.DIRECTORY in kinds and len(kinds) > 1
+        return EntryKind.DIRECTORY in kinds and (EntryKind.FILE in kinds or (agreed is not None and None in kinds))
 
     async def _bring_together(self, paths: set[bytes]) -> None:
         """Of a long fill as much as goes before what this folder has for the others: the rest is done by the next rounds."""
         made = self._planned(paths)
+        remote = self._remote(made)
+        self._placing.only(made.local)
         if made.local:
-            waits = bool(made.remote)
+            waits = bool(remote)
             touched = await self._placing.take(made.local, lambda ours: waits or self._watch.presses(ours))
             self._open |= touched
             paths |= touched
             if self._placing.left:
                 self._news.set()
-            made = self._planned(paths)
-        remote = [step for step in made.remote if step.path not in made.held]
+            remote = self._remote(self._planned(paths))
+        most = max(BATCHES * BATCH, len(remote) // BATCHES)
+        if len(remote) > most:
+            self._news.set()
+            remote = remote[:most]
         paths |= {path for step in remote for path in (step.path, step.source) if path is not None}
-        for start in range(0, len(remote), BATCH):
-            await self._commit(remote[start : start + BATCH])
+        await self._commit_all([remote[start : start + BATCH] for start in range(0, len(remote), BATCH)])
+
+    def _remote(self, made: SyncPlan) -> list[SyncStep]:
+        """What can be committed now."""
+        return self._sending.ready([step for step in made.remote if step.path not in made.held])
 
     def _planned(self, paths: set[bytes]) -> SyncPlan:
         local = {path: self._local[path].entry for path in paths if path in self._local}
@@ -345,9 +378,27 @@ class NodeAgent:
 
     # -- to the project ------------------------------------------------------------------------------------------------
 
-    async def _commit(self, steps: list[SyncStep]) -> None:
-        contents = {step.after.sha: step.path for step in steps if step.kind is StepKind.PUT and step.after is not None}
-        lost = await self._sending.send(contents)
+    async def _commit_all(self, batches: Sequence[list[SyncStep]]) -> None:
+        """While one batch is committed, the contents of the next one travel."""
+        ahead: list[asyncio.Task[set[str]]] = []
+        try:
+            for number, steps in enumerate(batches):
+                lost = await (ahead.pop() if ahead else self._sent(steps))
+                if number + 1 < len(batches):
+                    ahead.append(asyncio.create_task(self._sent(batches[number + 1])))
+                await self._commit(steps, lost)
+        finally:
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
+
+    async def _sent(self, steps: Iterable[SyncStep]) -> set[str]:
+        """Of the contents that these steps need, those that are not as they were any more."""
+        return await self._sending.send(
+            {step.after.sha: step.path for step in steps if step.kind is StepKind.PUT and step.after is not None}
+        )
+
+    async def _commit(self, steps: list[SyncStep], lost: set[str]) -> None:
         steps = [step for step in steps if step.after is None or step.after.sha not in lost]
         if not steps:
             return

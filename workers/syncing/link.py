@@ -15,6 +15,8 @@ from schema.sync.changes import PathChange
 SMALL_MAX = 256 * 1024
 PACK_BYTES = 8 << 20
 _WAIT_SECONDS = 20.0
+AGAIN_FIRST_SECONDS, AGAIN_MAX_SECONDS = 0.2, 10.0
+"""Between two tries of what the service did not answer"""
 
 
 class ServiceSilent(Exception):
@@ -112,7 +114,7 @@ class ServiceLink:
 
     async def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         answer = await self._send(method, path, **options)
-        found: dict[str, Any] = answer.json()["data"]
+        found: dict[str, Any] = _document(answer)["data"]
         return found
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
@@ -123,13 +125,24 @@ class ServiceLink:
         if answer.status_code >= 500 or answer.status_code == 429:
             raise ServiceSilent(f"{answer.status_code} {answer.text[:200]}")
         if answer.status_code >= 400:
-            refused = answer.json()["error"]
+            refused = _document(answer)["error"]
             raise ServiceRefuses(refused["code"], refused["message"], refused.get("details") or {})
         return answer
 
     async def close(self) -> None:
         await self._http.aclose()
         await self._bare.aclose()
+
+
+def _document(answer: httpx2.Response) -> dict[str, Any]:
+    """What is no answer of the service (of a proxy, or cut off) is as good as none."""
+    try:
+        document = answer.json()
+    except ValueError as error:
+        raise ServiceSilent(f"{answer.status_code} {answer.text[:200]}") from error
+    if not isinstance(document, dict) or not document.keys() & {"data", "error"}:
+        raise ServiceSilent(f"{answer.status_code} {answer.text[:200]}")
+    return document
 
 
 async def _body(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:

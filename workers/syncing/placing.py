@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from schema.sync.plan import StepKind, SyncStep
 from schema.sync.trees import TreeEntry
 from workers.syncing.folder import NodeFolder, TemporaryFile, Unrest
+from workers.syncing.large import Travels
 from workers.syncing.link import SMALL_MAX, ServiceLink
 from workers.syncing.state import LocalFile
 
@@ -27,14 +29,29 @@ class Placing:
     """`local`: what stands in the folder, which is kept as steps are taken."""
 
     def __init__(
-        self, folder: NodeFolder, link: ServiceLink, local: dict[bytes, LocalFile], watch: FolderWatch
-    ) -> None:
+        self, folder: NodeFolder, link: ServiceLink, local: dict[bytes, LocalFile], watch: FolderWatch,
+        arrived: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """`arrived`: called when a large content is here, or does not come."""
         self._folder, self._link, self._local, self._watch = folder, link, local, watch
         self.held: dict[str, bytes] = {}
         """Small contents that came with the changes"""
         self.left = False
         """Whether something pressed before all steps were taken"""
         self.placed = 0
+        self._large: Travels[bytes, TemporaryFile] = Travels(arrived, TemporaryFile.drop)
+
+    @property
+    def problem(self) -> str | None:
+        """Why large contents do not travel."""
+        return self._large.problem
+
+    async def close(self) -> None:
+        await self._large.close()
+
+    def only(self, steps: Iterable[SyncStep]) -> None:
+        """No large content travels but for these."""
+        self._large.only({step.path: step.after.sha for step in steps if step.kind is StepKind.PUT and step.after})
 
     async def take(self, steps: Sequence[SyncStep], presses: Callable[[set[bytes]], bool]) -> set[bytes]:
         """Until something but what was changed here presses. The paths that may have changed; what was left out is as it was."""
@@ -85,30 +102,38 @@ class Placing:
         if step.after.sha in contents:
             await asyncio.to_thread(self._write, step, step.after, before, contents[step.after.sha])
             return
+        if step.after.size > SMALL_MAX:
+            file = self._large.taken(step.path, step.after.sha, partial(self._fetched, step.after))
+            if file is not None:
+                await asyncio.to_thread(self._put_whole, step, step.after, before, file)
+        elif before is not None and before.key and before.entry.sha == step.after.sha:
+            content = await asyncio.to_thread(self._folder.read, step.path, before.key)
+            await asyncio.to_thread(self._write, step, step.after, before, content)
+
+    async def _fetched(self, entry: TreeEntry) -> TemporaryFile:
+        """A large content, as it came: it is verified when it is placed."""
         file = await asyncio.to_thread(self._folder.temporary)
         try:
-            if await self._filled(file, step.after, before, step.path):
-                await asyncio.to_thread(self._put, step, step.after, before, file)
-        finally:
-            file.drop()
-
-    async def _filled(self, file: TemporaryFile, entry: TreeEntry, before: LocalFile | None, path: bytes) -> bool:
-        """False: no store has it now."""
-        if before is not None and before.key and before.entry.sha == entry.sha and entry.size <= SMALL_MAX:
-            file.write(await asyncio.to_thread(self._folder.read, path, before.key))
-        elif entry.size > SMALL_MAX:
             async with self._link.stream(entry.sha) as stream:
                 async for piece in stream:
                     await asyncio.to_thread(file.write, piece)
-        else:
-            return False
-        return True
+        except BaseException:
+            file.drop()
+            raise
+        return file
 
     def _write(self, step: SyncStep, entry: TreeEntry, before: LocalFile | None, content: bytes) -> None:
         """A small file, as one piece of work. In a thread."""
         file = self._folder.temporary()
         try:
             file.write(content)
+        except BaseException:
+            file.drop()
+            raise
+        self._put_whole(step, entry, before, file)
+
+    def _put_whole(self, step: SyncStep, entry: TreeEntry, before: LocalFile | None, file: TemporaryFile) -> None:
+        try:
             self._put(step, entry, before, file)
         finally:
             file.drop()

@@ -13,6 +13,7 @@ from contextlib import suppress
 from activities.executors.local.watch import inotify
 from activities.executors.local.watch.queue import KernelQueue
 from activities.threads import loop_thread
+from schema.sync.trees import below
 
 _TICK_SECONDS = 0.05
 _OPEN_SECONDS = 1.0
@@ -109,7 +110,7 @@ class FolderWatch:
 
     def _of_directory(self, path: bytes, mask: int) -> None:
         if mask & (inotify.MOVED_FROM | inotify.DELETE):
-            self._forget(path)
+            self._forget(path, empty=not mask & inotify.MOVED_FROM)
         else:
             self._watch(path)
         self.doubt(path)
@@ -147,8 +148,10 @@ class FolderWatch:
         self._paths[watch], self._watches[path] = path, watch
         return True
 
-    def _forget(self, path: bytes) -> None:
-        for one in [one for one in self._watches if one == path or one.startswith(path + b"/")]:
+    def _forget(self, path: bytes, *, empty: bool) -> None:
+        """`empty`: it was deleted, and what was in it before."""
+        inside = set() if empty else below(self._watches, [path])
+        for one in [path, *inside] if path in self._watches else inside:
             watch = self._watches.pop(one)
             if self._paths.get(watch) == one:
                 del self._paths[watch]

@@ -58,7 +58,7 @@ class NatsLink:
         self._failed_at = float("-inf")
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
         self._inbox, self._count = "", 0
-        self._listeners: list[tuple[str, Callable[[Msg], Awaitable[None]]]] = []
+        self._listeners: dict[str, Callable[[Msg], Awaitable[None]]] = {}
         self._queues: set[asyncio.Queue[Msg | None]] = set()
 
     async def client(self) -> Client:
@@ -84,7 +84,7 @@ class NatsLink:
             client = await self._admitted()
             self._inbox = client.new_inbox()
             await client.subscribe(f"{self._inbox}.*", cb=self._acknowledged)
-            for subject, heard in self._listeners:
+            for subject, heard in self._listeners.items():
                 await client.subscribe(subject, cb=heard)
         except (OSError, TimeoutError, nats.errors.Error) as error:
             raise HotUnavailable from error
@@ -129,6 +129,7 @@ class NatsLink:
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(HotUnavailable())
+                future.exception()  # who sent it may wait for it no more
         for queue in self._queues:
             queue.put_nowait(None)
 
@@ -155,6 +156,8 @@ class NatsLink:
 
     async def _answer(self, token: str, future: asyncio.Future[Msg]) -> Any:
         try:
+            if future.done():  # of many that were sent, most have their answer by the time it is asked for
+                return _checked(future.result())
             async with asyncio.timeout(ACK_SECONDS):
                 return _checked(await future)
         except TimeoutError as error:
@@ -188,10 +191,11 @@ class NatsLink:
         return _checked(await self.ask(f"$JS.API.{request}", json.dumps(body).encode() if body else b""))
 
     async def listen(self, subject: str, heard: Callable[[Msg], Awaitable[None]]) -> None:
-        """For as long as there is a connection, and on each that follows."""
-        self._listeners.append((subject, heard))
+        """On the connection that there is, and on each that follows. One listener for a subject: it may try until there is one."""
+        connected = self._client is not None and self._client.is_connected
+        known, self._listeners[subject] = subject in self._listeners, heard
         client = await self.client()
-        if self._client is client:
+        if connected and not known:
             await client.subscribe(subject, cb=heard)
 
     async def messages(self, subject: str, content: bytes) -> AsyncGenerator[Msg]:

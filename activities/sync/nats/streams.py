@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +77,16 @@ class NatsStreams:
 
 
 async def all_there(waiting: deque[Awaitable[Any]]) -> None:
-    """A message that is refused because there is one already is there."""
-    for answer in await asyncio.gather(*waiting, return_exceptions=True):
-        if isinstance(answer, Refusal) and answer.code == TOO_MANY_FOR_SUBJECT:
-            continue
-        if isinstance(answer, BaseException):
-            raise answer if isinstance(answer, HotUnavailable) else HotUnavailable() from answer
-    waiting.clear()
+    """A message that is refused because there is one already is there. One after the other: the acknowledgements come in order."""
+    try:
+        while waiting:
+            try:
+                await waiting.popleft()
+            except Refusal as refusal:
+                if refusal.code != TOO_MANY_FOR_SUBJECT:
+                    raise HotUnavailable from refusal
+    finally:
+        for answer in waiting:  # nothing is left of it where one did not come
+            if isinstance(answer, Coroutine):
+                answer.close()
+        waiting.clear()

@@ -44,7 +44,7 @@ def test_what_presses_waits_for_one_slice_and_the_rest_is_done_later(
     tmp_path: Path, contents: dict[str, bytes]
 ) -> None:
     folder, link = NodeFolder(str(tmp_path)), LinkOfTest(contents)
-    placing = Placing(folder, cast(Any, link), {}, cast(Any, None))
+    placing = Placing(folder, cast(Any, link), {}, cast(Any, None), lambda: None)
     steps = steps_of(contents)
     placing.held |= dict(list(contents.items())[:10])
     touched = asyncio.run(placing.take(steps, lambda ours: True))
