@@ -136,7 +136,7 @@ async def test_a_server_that_was_killed_or_wiped_is_used_again(tmp_path_factory:
         """Something into each of its streams."""
         await hot.put(project, sha, content)
         await hot.put_pieces(project, large_sha, len(large), in_pieces(large))
-        await hot.tell("fs.events.x", str(uuid.uuid4()), {})
+        await hot.tell([("fs.events.x", str(uuid.uuid4()), {})])
         await hot.note([("x", str(uuid.uuid4()), b"{}")])
         await hot.point("main", "p", project, 1, "a" * 64)
 
