@@ -26,6 +26,7 @@ from schema.check import Finding
 from schema.migrate import migrate
 from schema.settings import Settings
 from tests.events_forms import unlike_in_feed
+from tests.files import paths_in
 from tests.fix_stack import Stack
 from tests.forked import Loaded, ServiceProcess, spawned
 from tests.sampling import SEED
@@ -252,7 +253,7 @@ class MountOfTest:
         """Path below this folder -> content (None for a directory), without our own folder."""
         top = self.root / folder
         found: dict[str, bytes | None] = {}
-        for path in sorted(top.rglob("*")):
+        for path in sorted(paths_in(top)):
             shown = str(path.relative_to(top))
             if not shown.startswith(".filestore"):
                 with suppress(FileNotFoundError):  # gone since it was listed

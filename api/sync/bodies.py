@@ -91,12 +91,14 @@ class ChangeBody(JsonBody):
 
 class CommitBody(JsonBody):
     """`base`: the revision that the commit is made on; it has to be the head. Without it each change is judged by its
-    `baseSha`."""
+    `baseSha`. `known`: only what became of this batch, where it was sent before: for a client whose answer was lost, and that has
+    gone on since."""
 
     changes: Annotated[list[ChangeBody], Field(min_length=1, max_length=CHANGES_MAX)]
     base: Count | None = None
     node: Name = "client"
     batch: Key | None = None
+    known: bool = False
 
 
 class ConflictDecision(JsonBody):

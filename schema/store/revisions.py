@@ -62,6 +62,12 @@ async def offer(connection: Connection, project: int, batch: ChangeBatch) -> dic
     return None if row is None else row["outcome"]
 
 
+async def arrived(connection: Connection, project: int, name: str) -> bool:
+    """Whether a batch of this name was offered, and not refused."""
+    cursor = await connection.execute(SQL["known_batch"], {"project": project, "batch": name})
+    return await cursor.fetchone() is not None
+
+
 async def commit(connection: Connection, project: int, name: str) -> dict[str, Any]:
     """The outcome of a batch. Once, however often it is called. Raises CommitRefused; then it was not committed."""
     async with connection.transaction():

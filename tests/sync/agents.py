@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests.files import paths_in
 from tests.fix_service import PATIENCE, Service
 from tests.fix_stack import REPOSITORY
 
@@ -17,7 +18,7 @@ Tree = dict[str, tuple[bytes | None, int]]
 def tree_of(folder: Path) -> Tree:
     """Path -> content (None for a directory) and permissions, without our own folder."""
     found: Tree = {}
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(paths_in(folder)):
         shown = str(path.relative_to(folder))
         if shown.split("/")[0] == ".filestore":
             continue

@@ -1,11 +1,6 @@
 """Five servers on the real service while everything is killed and every line is cut: one tree in the end, and nothing is lost."""
 
-import hashlib
-import os
-import random
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,138 +8,12 @@ import pytest
 from tests.fix_s3 import S3Server
 from tests.fix_s3_service import make_bucket_mount
 from tests.fix_service import MountOfTest, Service, until
-from tests.fix_stack import Stack
-from tests.sync.agents import AgentOfTest, Tree, become_one
-from tests.sync.line import LineOfTest
+from tests.sync.chaos import ChaosOfTest, Watcher, is_whole
 from tests.sync.test_projects import ProjectOfTest
 from tests.sync.test_tiers_of_projects import wipe_hot
 
 STEPS = 90
-FAULTS = ["agent", "agent", "cut", "cut", "silence", "nats", "postgres", "temporal", "api", "worker", "wipe"]
 IN_BUCKETS = (2, 3)
-SHARED = [f"shared/{number}" for number in range(4)]
-
-
-def stamped(random_: random.Random) -> bytes:
-    """A content that says itself whether it is whole."""
-    body = os.urandom(random_.choice([0, 100, 5_000, 70_000, 500_000]))
-    return hashlib.sha256(body).hexdigest().encode() + body
-
-
-def is_whole(content: bytes) -> bool:
-    return len(content) >= 64 and hashlib.sha256(content[64:]).hexdigest().encode() == content[:64]
-
-
-class Watcher:
-    """Reads what stands in the folders all the time."""
-
-    def __init__(self, folders: list[Path]) -> None:
-        self._folders, self._stop = folders, threading.Event()
-        self.torn: list[str] = []
-        self.looks = 0
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.05):
-            for folder in self._folders:
-                for path in folder.glob("*/*"):
-                    with suppress(OSError):
-                        if not path.parts[-2].startswith(".") and path.is_file():
-                            self.looks += 1
-                            self.torn += [] if is_whole(path.read_bytes()) else [str(path)]
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-
-class ChaosOfTest:
-    """`mine`: what a node wrote under names that no other touches, and which therefore has to be everywhere in the end."""
-
-    def __init__(
-        self, service: Service, project: ProjectOfTest, folder: Path, seed: int, bucket: Stack | None = None
-    ) -> None:
-        """`bucket`: where the project is cold, and what may be killed, too."""
-        self.service, self.project, self.random, self.bucket = service, project, random.Random(seed), bucket
-        self.lines = [LineOfTest(service.url) for _ in range(5)]
-        self.agents = [
-            AgentOfTest(service, project.name, f"n{number}", folder / f"n{number}", url=line.url)
-            for number, line in enumerate(self.lines)
-        ]
-        self.mine: dict[str, bytes] = {}
-        self.of_all: dict[str, set[bytes]] = {}
-
-    def step(self) -> None:
-        agent = self.random.choice(self.agents)
-        kind = self.random.choices(("write", "rename", "delete", "share"), (50, 15, 10, 25))[0]
-        own = [path for path in self.mine if path.startswith(f"{agent.name}/")]
-        if kind == "share":
-            path, content = self.random.choice(SHARED), stamped(self.random)
-            self.of_all.setdefault(path, set()).add(content)
-            self.place(agent, path, content)
-        elif kind == "write" or not own:
-            path, content = f"{agent.name}/{self.random.randrange(12)}", stamped(self.random)
-            self.mine[path] = content
-            self.place(agent, path, content)
-        elif kind == "delete":
-            path = self.random.choice(own)
-            del self.mine[path]
-            (agent.folder / path).unlink()
-        else:
-            path, target = self.random.choice(own), f"{agent.name}/r{self.random.randrange(1000)}"
-            self.mine[target] = self.mine.pop(path)
-            (agent.folder / path).rename(agent.folder / target)
-
-    def place(self, agent: AgentOfTest, path: str, content: bytes) -> None:
-        """As programs do that want no reader to see half of it."""
-        target = agent.folder / path
-        target.parent.mkdir(exist_ok=True)
-        half = agent.folder / f".half-{self.random.randrange(10**9)}"
-        half.write_bytes(content)
-        half.rename(target)
-
-    def fault(self) -> str:
-        what = self.random.choice(FAULTS if self.bucket is None else [*FAULTS, "s3", "s3"])
-        which = self.random.randrange(5)
-        if what == "agent":
-            self.agents[which].kill()
-            self.agents[which].start()
-        elif what == "cut":
-            self.lines[which].cut()
-        elif what == "silence":
-            self.lines[which].silence()
-        elif what == "wipe":
-            wipe_hot(self.service)
-        elif what in ("api", "worker"):
-            self.service.restart()
-        elif what == "s3":
-            assert self.bucket is not None
-            kill_running(self.bucket, what)
-        else:
-            kill_running(self.service.stack, what)
-        return what
-
-    def mend(self) -> None:
-        for line in self.lines:
-            line.mend()
-
-    def is_right(self, tree: Tree) -> bool:
-        held = {path: content for path, (content, _) in tree.items() if content is not None}
-        mine = {path: content for path, content in held.items() if not path.startswith("shared/")}
-        return mine == self.mine and all(held.get(path) in contents for path, contents in self.of_all.items())
-
-    def close(self) -> None:
-        for agent in self.agents:
-            agent.kill()
-        for line in self.lines:
-            line.close()
-
-
-def kill_running(stack: Stack, name: str) -> None:
-    """What was killed a moment ago is killed again once it is back."""
-    assert until(lambda: stack.pid(name) is not None)
-    stack.kill(name)
 
 
 @pytest.fixture
@@ -175,7 +44,7 @@ def test_five_servers_become_one_whatever_is_cut_and_killed(chaos: ChaosOfTest) 
         if number % 15 == 14:
             chaos.mend()
     chaos.mend()
-    become_one(chaos.agents, chaos.is_right)
+    chaos.become_one()
     watcher.stop()
     assert watcher.torn == [] and watcher.looks > 0
     # What lost is kept, and nothing goes on by itself: no node commits what it was told.
@@ -197,7 +66,7 @@ def test_a_hot_store_that_loses_everything_while_nodes_work_loses_nothing(chaos:
         chaos.step()
         if number in (12, 25):
             wipe_hot(chaos.service)
-    become_one(chaos.agents, chaos.is_right)
+    chaos.become_one()
     states = chaos.project.shown()["objects"]
     assert states.get("missing", {"objects": 0})["objects"] == 0 or until(
         lambda: "missing" not in chaos.project.shown()["objects"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from schema.sync.changes import change_of
+from schema.sync.changes import ChangeKind, PathChange, change_of
 from schema.sync.commits import REFUSED
 from schema.sync.ignore import NAME as IGNORE_FILE
 from schema.sync.merge import ConflictRule
@@ -34,7 +35,7 @@ from workers.syncing.link import (
 from workers.syncing.looking import Looking
 from workers.syncing.placing import REST_SECONDS, Placing
 from workers.syncing.sending import Sending
-from workers.syncing.state import AgentState, LocalFile
+from workers.syncing.state import AgentState, LocalFile, PendingCommit
 from workers.syncing.watch import FolderWatch
 
 log = structlog.get_logger("node")
@@ -45,6 +46,9 @@ BATCHES = 10
 """After so many commits, or such a part of what waits, a round ends: what others did is taken, and what was done remembered"""
 BEAT_SECONDS = 5.0
 RESCAN_SECONDS = 600.0
+PENDING_SECONDS = 3 * 86400.0
+"""So long the service is asked what became of a commit: it remembers for a week"""
+_NOT_COMMITTED = {"NOT_FOUND", "OBJECTS_NEEDED", "WRONG_STATE", "FROZEN", "STALE_REVISION", "IDEMPOTENCY_CONFLICT"}
 
 
 class NodeAgent:
@@ -184,6 +188,7 @@ class NodeAgent:
 
     async def _round(self) -> float:
         """In how many seconds the next one is due at the latest."""
+        await self._settle()
         followed = self._state.cursor
         self._take_pages()
         rest, trees, seconds = self._watch.take()
@@ -197,7 +202,7 @@ class NodeAgent:
             finally:
                 self._remember(paths)
         elif self._state.cursor != followed:
-            self._state.keep((), self._local)
+            self._state.keep(self._open, self._local)
         soon = self._open or (self._tier == "inactive" and not self._keeps)
         return min(seconds, REST_SECONDS) if soon else seconds
 
@@ -302,7 +307,7 @@ class NodeAgent:
             else:
                 self._state.agreed.pop(path, None)
         self._open = {path for path in self._open | paths if self._differs(path)}
-        self._state.keep(paths, self._local)
+        self._state.keep(paths | (self._open & self._looking.unrest), self._local)
 
     def _differs(self, path: bytes) -> bool:
         local = self._local.get(path)
@@ -336,7 +341,7 @@ class NodeAgent:
             return
         changes = [change_of(step) for step in steps]
         try:
-            answer = await self._link.commit(uuid.uuid4().hex, changes)
+            await self._send(changes)
         except ServiceRefuses as refused:
             if refused.code != "OBJECTS_NEEDED":
                 raise
@@ -344,14 +349,42 @@ class NodeAgent:
             await self._sending.send(
                 {one.entry.sha: path for path, one in self._local.items() if one.entry.sha in needed}
             )
-            answer = await self._link.commit(uuid.uuid4().hex, changes)
-        self.commits += 1
-        self._overlay(steps, answer)
+            await self._send(changes)
 
-    def _overlay(self, steps: Iterable[SyncStep], answer: Mapping[str, Any]) -> None:
+    async def _send(self, changes: Sequence[PathChange]) -> None:
+        commit = PendingCommit(uuid.uuid4().hex, time.time(), changes)
+        self._state.send(commit)
+        try:
+            answer = await self._link.commit(commit.batch, changes)
+        except ServiceRefuses:
+            self._state.answered((), self._local)
+            raise
+        self._overlay(changes, answer)
+
+    async def _settle(self) -> None:
+        """What became of a commit whose answer was lost, with this process or on its way: what this node did is not news to it,
+        and what it has changed since is changed from there."""
+        commit = self._state.pending
+        if commit is None:
+            return
+        if time.time() - commit.at > PENDING_SECONDS:
+            self._state.answered((), self._local)
+            return
+        try:
+            answer = await self._link.commit(commit.batch, commit.changes, known=True)
+        except ServiceRefuses as refused:
+            if refused.code not in _NOT_COMMITTED:
+                raise
+            self._state.answered((), self._local)
+            return
+        self._overlay(commit.changes, answer)
+
+    def _overlay(self, changes: Sequence[PathChange], answer: Mapping[str, Any]) -> None:
+        self.commits += 1
         other = {path_in(row): row["reason"] for row in answer["other"]}
-        for step in steps:
-            for path, entry in ((step.source, None), (step.path, step.after)):
+        for change in changes:
+            after = None if change.kind is ChangeKind.DELETE else change.entry
+            for path, entry in ((change.source, None), (change.path, after)):
                 if path is None:
                     continue
                 if path not in other:
@@ -362,6 +395,7 @@ class NodeAgent:
                         self._state.agreed[path] = entry
                 elif other[path] == REFUSED:
                     log.warning("a conflict waits for a decision", path=path.decode("utf-8", "replace"))
+        self._state.answered([path for change in changes for path in change.paths], self._local)
 
 
 def wake(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> None:

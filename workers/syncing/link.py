@@ -90,8 +90,11 @@ class ServiceLink:
             await self._json("POST", f"/objects/{sha}/complete", json={"sizeBytes": size, "ticket": link["ticket"]})
         return True
 
-    async def commit(self, batch: str, changes: Sequence[PathChange]) -> dict[str, Any]:
-        body = {"batch": batch, "node": self.node, "changes": [_shown(change) for change in changes]}
+    async def commit(self, batch: str, changes: Sequence[PathChange], *, known: bool = False) -> dict[str, Any]:
+        """`known`: only what became of it, where it arrived before. Raises ServiceRefuses NOT_FOUND where it did not."""
+        body: dict[str, Any] = {"batch": batch, "node": self.node, "changes": [_shown(change) for change in changes]}
+        if known:
+            body["known"] = True
         return await self._json("POST", "/commits", json=body)
 
     async def fetch(self, shas: Sequence[str]) -> dict[str, bytes]:

@@ -5,11 +5,13 @@ All of it can be lost: then everything is hashed again, and what differs is merg
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from schema.sync.changes import PathChange, dump_changes, load_changes
 from schema.sync.trees import EntryKind, TreeEntry
 
 StatKey = tuple[int, int, int, int, int]
@@ -26,6 +28,15 @@ class LocalFile:
 
     entry: TreeEntry
     key: StatKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCommit:
+    """`at`: seconds since the epoch, when it was sent."""
+
+    batch: str
+    at: float
+    changes: Sequence[PathChange]
 
 
 _TABLES = """
@@ -88,11 +99,36 @@ class AgentState:
     def come_back(self) -> None:
         self._db.execute("DELETE FROM facts WHERE name = 'withdrawn'")
 
+    @property
+    def pending(self) -> PendingCommit | None:
+        """What was sent to be committed, and was not answered as far as this node knows."""
+        fact = self._fact("pending")
+        if fact is None:
+            return None
+        batch, at, changes = json.loads(fact)
+        return PendingCommit(batch, at, load_changes(changes))
+
+    def send(self, commit: PendingCommit) -> None:
+        """Before it is sent."""
+        fact = json.dumps([commit.batch, commit.at, dump_changes(commit.changes)])
+        self._db.execute("INSERT OR REPLACE INTO facts VALUES ('pending', ?)", (fact,))
+
+    def answered(self, paths: Iterable[bytes], local: Mapping[bytes, LocalFile]) -> None:
+        """What is known of these paths by its answer; nothing is pending any more. How far the log was followed stays as it was:
+        other paths of what was followed may not be kept yet."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("DELETE FROM facts WHERE name = 'pending'")
+        self._write(list(paths), local)
+        self._db.execute("COMMIT")
+
     def keep(self, paths: Iterable[bytes], local: Mapping[bytes, LocalFile]) -> None:
         """What is known of these paths, and how far the log was followed: together."""
-        chosen = list(paths)
         self._db.execute("BEGIN IMMEDIATE")
         self._db.execute("INSERT OR REPLACE INTO facts VALUES ('cursor', ?)", (self.cursor,))
+        self._write(list(paths), local)
+        self._db.execute("COMMIT")
+
+    def _write(self, chosen: Sequence[bytes], local: Mapping[bytes, LocalFile]) -> None:
         self._db.executemany(
             "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?)", [self._seen(path) for path in chosen]
         )
@@ -104,7 +140,6 @@ class AgentState:
         files = [(path, local[path].entry.sha, *key) for path in chosen if path in local and (key := local[path].key)]
         self._db.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in chosen])
         self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", files)
-        self._db.execute("COMMIT")
 
     def _seen(self, path: bytes) -> tuple[object, ...]:
         entry, revision = self.seen.get(path), self.revisions.get(path, 0)

@@ -52,6 +52,8 @@ class NatsLink:
         self._url, self._name, self._user, self._introduce = url, name, user, introduce
         self._introduced = False
         self._client: Client | None = None
+        self.connections = 0
+        """That were made so far: what was known of the server was known on one of them"""
         self._guard = asyncio.Lock()
         self._failed_at = float("-inf")
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
@@ -73,6 +75,7 @@ class NatsLink:
             client = await self._connected()
             self._failed_at = float("-inf")
             self._client = client
+            self.connections += 1
             return client
 
     async def _connected(self) -> Client:

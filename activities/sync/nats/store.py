@@ -88,10 +88,8 @@ class NatsHot:
             chunks = await self._put_chunks(f"$O.{bucket}.C.{nuid}", sha, size, pieces)
             await self._put_head(bucket, sha, size, nuid, chunks)
         except BaseException as error:
-            if isinstance(
-                error, HotUnavailable
-            ):  # as a server shows that lost the stream: for the next sender it is made anew
-                self._streams.forget(f"OBJ_{bucket}")
+            if isinstance(error, HotUnavailable):
+                self._streams.forget(f"OBJ_{bucket}")  # if it is gone, who sends the content again makes it
             await asyncio.shield(self._purge(bucket, nuid))
             raise
 

@@ -19,12 +19,18 @@ class NatsStreams:
     def __init__(self, link: NatsLink) -> None:
         self._link = link
         self._made: set[str] = set()
+        self._known_on = 0
+        """The connection on which they were made: behind another one there may be a server that was wiped"""
 
     def forget(self, stream: str) -> None:
         """It is not there any more."""
         self._made.discard(stream)
 
     async def make(self, stream: str, subjects: list[str], **options: Any) -> None:
+        await self._link.client()
+        if self._known_on != self._link.connections:
+            self._made.clear()
+            self._known_on = self._link.connections
         if stream in self._made:
             return
         config = {

@@ -55,7 +55,7 @@ class LargeLinkOfTest:
         assert hashlib.sha256(b"".join(pieces)).hexdigest() == sha
         self.put_shas.append(sha)
 
-    async def commit(self, batch: str, changes: Sequence[PathChange]) -> dict[str, Any]:
+    async def commit(self, batch: str, changes: Sequence[PathChange], *, known: bool = False) -> dict[str, Any]:
         self.committed += [change.path for change in changes]
         return {"revision": 1 + len(self.committed), "other": []}
 
