@@ -48,6 +48,18 @@ _SQL = openapi.body_of(
     LakeQuery, {"sql": "SELECT event_type, count(*) FROM filestore_activity GROUP BY ALL", "parameters": []}
 )
 
+_SQL_ANSWERS = openapi.answers(
+    {200: ("Columns and rows", SqlAnswer)}, "FORBIDDEN", "NOT_SUPPORTED", "PAYLOAD_TOO_LARGE"
+)
+
+
+def _also(responses: dict[int | str, Any], *forms: Format) -> dict[int | str, Any]:
+    """The rows come in these formats, too."""
+    for form in forms:
+        described: dict[str, Any] = {} if form == "arrow" else {"schema": {"type": "string"}}
+        responses[200]["content"][MEDIA[form].partition(";")[0]] = described
+    return responses
+
 
 def _route(question: Question) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     async def ask(request: Request) -> Response:
@@ -78,7 +90,7 @@ for _one in QUESTIONS:
         methods=["GET"],
         operation_id=f"timestore{_one.name.capitalize()}",
         summary=_one.summary,
-        responses=openapi.answers({200: (_one.summary, _one.shape)}, *_REFUSALS),
+        responses=_also(openapi.answers({200: (_one.summary, _one.shape)}, *_REFUSALS), "csv", "arrow", "svg"),
         openapi_extra={"parameters": openapi.query_of(ActivityQuery)},
     )
 
@@ -115,9 +127,7 @@ async def state(request: Request) -> Response:
     "/v1/timestore/sql",
     operation_id="timestoreSql",
     summary="Ask in SQL",
-    responses=openapi.answers(
-        {200: ("Columns and rows", SqlAnswer)}, "FORBIDDEN", "NOT_SUPPORTED", "PAYLOAD_TOO_LARGE"
-    ),
+    responses=_also(_SQL_ANSWERS, "csv", "arrow"),
     openapi_extra={"requestBody": _SQL},
 )
 async def sql(request: Request) -> Response:

@@ -42,6 +42,18 @@ async def lake(
     front.app.state.readers.close()
 
 
+async def test_every_form_of_an_answer_is_described(lake: FrontOfTest, tree: Tree) -> None:
+    paths = lake.app.openapi()["paths"]
+    async with lake.client(lake.tokens["read"]) as client:
+        for path in ("/v1/timestore/growth", "/v1/timestore/largest"):
+            described = paths[path]["get"]["responses"]["200"]["content"]
+            for form in ("json", "csv", "arrow", "svg"):
+                answer = await client.get(path, params={"backendMountId": tree.mount, "format": form})
+                assert answer.headers["content-type"].partition(";")[0] in described, (path, form, answer.text)
+    asked_in_sql = paths["/v1/timestore/sql"]["post"]["responses"]["200"]["content"]
+    assert set(asked_in_sql) == {"application/json", "text/csv", "application/vnd.apache.arrow.stream"}
+
+
 async def test_one_question_in_every_form(lake: FrontOfTest, tree: Tree) -> None:
     async with lake.client(lake.tokens["read"]) as client:
         asked: dict[str, Any] = {
