@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import structlog
 
-from schema.sync.changes import ChangeKind, PathChange, change_of
-from schema.sync.commits import REFUSED
 from schema.sync.ignore import NAME as IGNORE_FILE
 from schema.sync.merge import ConflictRule
 from schema.sync.plan import StepKind, SyncPlan, SyncStep, plan, settled
 from schema.sync.trees import EntryKind, TreeEntry, deep_first
+from workers.syncing.committing import Committing
 from workers.syncing.folder import FolderGone, NodeFolder, Unrest
 from workers.syncing.link import (
     AGAIN_FIRST_SECONDS,
@@ -35,7 +32,7 @@ from workers.syncing.link import (
 from workers.syncing.looking import Looking
 from workers.syncing.placing import REST_SECONDS, Placing
 from workers.syncing.sending import Sending
-from workers.syncing.state import AgentState, LocalFile, PendingCommit
+from workers.syncing.state import AgentState, LocalFile
 from workers.syncing.watch import FolderWatch
 
 log = structlog.get_logger("node")
@@ -46,9 +43,6 @@ BATCHES = 10
 """After so many commits, or such a part of what waits, a round ends: what others did is taken, and what was done remembered"""
 BEAT_SECONDS = 5.0
 RESCAN_SECONDS = 600.0
-PENDING_SECONDS = 3 * 86400.0
-"""So long the service is asked what became of a commit: it remembers for a week"""
-_NOT_COMMITTED = {"NOT_FOUND", "OBJECTS_NEEDED", "WRONG_STATE", "FROZEN", "STALE_REVISION", "IDEMPOTENCY_CONFLICT"}
 
 
 class NodeAgent:
@@ -70,7 +64,6 @@ class NodeAgent:
         self._open: set[bytes] = set()
         """Paths on which the sides may differ"""
         self._problem: str | None = None
-        self.commits = 0
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -87,6 +80,7 @@ class NodeAgent:
         self._placing = Placing(*parts, arrived)
         self._looking = Looking(self._folder, self._watch, self._local, self._state)
         self._sending = Sending(*parts, project["promotion"] == "strict", arrived)
+        self._committing = Committing(self._state, self._link, self._sending, self._local, self._see_path)
         work = (self._rounds(), self._follow(), self._beat(), self._rescan())
         tasks = [asyncio.create_task(one) for one in work]
         try:  # none of them ends but by an error, which ends all: an agent that only half works says nothing of it
@@ -188,7 +182,7 @@ class NodeAgent:
 
     async def _round(self) -> float:
         """In how many seconds the next one is due at the latest."""
-        await self._settle()
+        await self._committing.settle()
         followed = self._state.cursor
         self._take_pages()
         rest, trees, seconds = self._watch.take()
@@ -282,7 +276,7 @@ class NodeAgent:
             self._news.set()
             remote = remote[:most]
         paths |= {path for step in remote for path in (step.path, step.source) if path is not None}
-        await self._commit_all([remote[start : start + BATCH] for start in range(0, len(remote), BATCH)])
+        await self._committing.commit_all([remote[start : start + BATCH] for start in range(0, len(remote), BATCH)])
 
     def _remote(self, made: SyncPlan) -> list[SyncStep]:
         """What can be committed now."""
@@ -312,90 +306,6 @@ class NodeAgent:
     def _differs(self, path: bytes) -> bool:
         local = self._local.get(path)
         return (None if local is None else local.entry) != self._state.seen.get(path)
-
-    # -- to the project ------------------------------------------------------------------------------------------------
-
-    async def _commit_all(self, batches: Sequence[list[SyncStep]]) -> None:
-        """While one batch is committed, the contents of the next one travel."""
-        ahead: list[asyncio.Task[set[str]]] = []
-        try:
-            for number, steps in enumerate(batches):
-                lost = await (ahead.pop() if ahead else self._sent(steps))
-                if number + 1 < len(batches):
-                    ahead.append(asyncio.create_task(self._sent(batches[number + 1])))
-                await self._commit(steps, lost)
-        finally:
-            for task in ahead:
-                task.cancel()
-            await asyncio.gather(*ahead, return_exceptions=True)
-
-    async def _sent(self, steps: Iterable[SyncStep]) -> set[str]:
-        """Of the contents that these steps need, those that are not as they were any more."""
-        return await self._sending.send(
-            {step.after.sha: step.path for step in steps if step.kind is StepKind.PUT and step.after is not None}
-        )
-
-    async def _commit(self, steps: list[SyncStep], lost: set[str]) -> None:
-        steps = [step for step in steps if step.after is None or step.after.sha not in lost]
-        if not steps:
-            return
-        changes = [change_of(step) for step in steps]
-        try:
-            await self._send(changes)
-        except ServiceRefuses as refused:
-            if refused.code != "OBJECTS_NEEDED":
-                raise
-            needed = set(refused.details["needed"])
-            await self._sending.send(
-                {one.entry.sha: path for path, one in self._local.items() if one.entry.sha in needed}
-            )
-            await self._send(changes)
-
-    async def _send(self, changes: Sequence[PathChange]) -> None:
-        commit = PendingCommit(uuid.uuid4().hex, time.time(), changes)
-        self._state.send(commit)
-        try:
-            answer = await self._link.commit(commit.batch, changes)
-        except ServiceRefuses:
-            self._state.answered((), self._local)
-            raise
-        self._overlay(changes, answer)
-
-    async def _settle(self) -> None:
-        """What became of a commit whose answer was lost, with this process or on its way: what this node did is not news to it,
-        and what it has changed since is changed from there."""
-        commit = self._state.pending
-        if commit is None:
-            return
-        if time.time() - commit.at > PENDING_SECONDS:
-            self._state.answered((), self._local)
-            return
-        try:
-            answer = await self._link.commit(commit.batch, commit.changes, known=True)
-        except ServiceRefuses as refused:
-            if refused.code not in _NOT_COMMITTED:
-                raise
-            self._state.answered((), self._local)
-            return
-        self._overlay(commit.changes, answer)
-
-    def _overlay(self, changes: Sequence[PathChange], answer: Mapping[str, Any]) -> None:
-        self.commits += 1
-        other = {path_in(row): row["reason"] for row in answer["other"]}
-        for change in changes:
-            after = None if change.kind is ChangeKind.DELETE else change.entry
-            for path, entry in ((change.source, None), (change.path, after)):
-                if path is None:
-                    continue
-                if path not in other:
-                    self._see_path(path, entry, answer["revision"])
-                    if entry is None:
-                        self._state.agreed.pop(path, None)
-                    else:
-                        self._state.agreed[path] = entry
-                elif other[path] == REFUSED:
-                    log.warning("a conflict waits for a decision", path=path.decode("utf-8", "replace"))
-        self._state.answered([path for change in changes for path in change.paths], self._local)
 
 
 def wake(loop: asyncio.AbstractEventLoop, news: asyncio.Event) -> None:
