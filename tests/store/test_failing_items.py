@@ -16,6 +16,8 @@ from tests.store.test_drift_objects import bucket, drifting
 
 __all__ = ["bucket", "drifting"]
 
+FAILED = "SELECT count(*) AS n FROM filestore.looks WHERE mount_id = %s AND state = 'failed'"
+
 
 @pytest.mark.parametrize(
     "error",
@@ -93,7 +95,7 @@ async def test_a_known_tree_that_goes_too_deep_is_a_finding_where_it_arrived(
         assert (path.rpartition("/")[2], state) == ("known", ("unreadable", "open"))
         after = await drifting.nodes()
         assert (after["a"], after["known"][0]) == (before["a"], before["known"][0])
-    assert await drifting.rows("SELECT count(*) AS n FROM filestore.looks WHERE state = 'failed'") == [{"n": 0}]
+    assert await drifting.rows(FAILED, drifting.mount) == [{"n": 0}]
 
 
 def deepened(root: Path, top: str, levels: int) -> int:
