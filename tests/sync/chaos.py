@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,9 +58,16 @@ class ChaosOfTest:
     """`mine`: what a node wrote under names that no other touches, and which therefore has to be everywhere in the end."""
 
     def __init__(
-        self, service: Service, project: ProjectOfTest, folder: Path, seed: int, bucket: Stack | None = None
+        self,
+        service: Service,
+        project: ProjectOfTest,
+        folder: Path,
+        seed: int,
+        bucket: Stack | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
-        """`bucket`: where the project is cold, and what may be killed, too."""
+        """`bucket`: where the project is cold, and what may be killed, too. `settings`: of the service, whenever it starts."""
+        self.settings = settings or {}
         self.service, self.project, self.random, self.bucket = service, project, random.Random(seed), bucket
         self.lines = [LineOfTest(service.url) for _ in range(5)]
         self.agents = [
@@ -118,7 +126,7 @@ class ChaosOfTest:
         elif what == "wipe":
             wipe_hot(self.service)
         elif what in ("api", "worker"):
-            self.service.restart()
+            self.service.restart(**self.settings)
         elif what == "s3":
             assert self.bucket is not None
             kill_running(self.bucket, what)

@@ -25,8 +25,10 @@ STEPS = 40
 @pytest.fixture
 def soak(service: Service, mount: MountOfTest, tmp_path: Path) -> Iterator[ChaosOfTest]:
     """Nothing is kept that the tree does not need, and what a collection condemns goes a few seconds later."""
-    service.restart(FILESTORE_SYNC_GRACE_SECONDS="5")
-    made = ChaosOfTest(service, ProjectOfTest(service, mount, keepDays=0), tmp_path, int(time.time()))
+    settings = {"FILESTORE_SYNC_GRACE_SECONDS": "5"}
+    service.restart(**settings)
+    project = ProjectOfTest(service, mount, keepDays=0)
+    made = ChaosOfTest(service, project, tmp_path, int(time.time()), settings=settings)
     yield made
     made.close()
 
