@@ -93,7 +93,7 @@ async def commit(request: Request) -> Response:
     async with front.services.pool.connection() as connection:
         try:
             offered = ChangeBatch(batch, body.node, principal.name, digest, body.base, changes)
-            if body.known and not await revisions.arrived(connection, project.id, batch):
+            if body.known and not await revisions.arrived(connection, project.id, offered):
                 raise errors.NotFound("No such batch has come, or it was refused. Commit the changes under a new name.")
             outcome = await revisions.offer(connection, project.id, offered)
         except CommitRefused as refused:

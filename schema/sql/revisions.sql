@@ -12,6 +12,12 @@ ON CONFLICT (project_id, batch) DO NOTHING RETURNING batch
 -- Whether it is the same, and what became of it.
 SELECT b.digest, b.outcome FROM filestore.project_batches b WHERE b.project_id = %(project)s AND b.batch = %(batch)s
 
+-- name: shut_out
+-- A batch that has not come by now never does: its name is taken. No row: it has come.
+INSERT INTO filestore.project_batches (project_id, batch, node, principal, digest, outcome)
+VALUES (%(project)s, %(batch)s, %(node)s, %(principal)s, ''::bytea, '{}')
+ON CONFLICT (project_id, batch) DO NOTHING RETURNING batch
+
 -- name: take_batch
 -- What is to be committed. Its row is held until the transaction ends.
 SELECT b.node, b.principal, b.base, b.body, b.outcome FROM filestore.project_batches b

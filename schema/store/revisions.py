@@ -62,10 +62,11 @@ async def offer(connection: Connection, project: int, batch: ChangeBatch) -> dic
     return None if row is None else row["outcome"]
 
 
-async def arrived(connection: Connection, project: int, name: str) -> bool:
-    """Whether a batch of this name was offered, and not refused."""
-    cursor = await connection.execute(SQL["known_batch"], {"project": project, "batch": name})
-    return await cursor.fetchone() is not None
+async def arrived(connection: Connection, project: int, batch: ChangeBatch) -> bool:
+    """Whether it was offered, and not refused. Once this has said no, it is refused when it comes: a request may be under way for
+    longer than its client waits."""
+    values = {"project": project, "batch": batch.name, "node": batch.node, "principal": batch.principal}
+    return await (await connection.execute(SQL["shut_out"], values)).fetchone() is None
 
 
 async def commit(connection: Connection, project: int, name: str) -> dict[str, Any]:

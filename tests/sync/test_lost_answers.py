@@ -15,13 +15,13 @@ from tests.sync.agents import tree_of
 from tests.sync.test_projects import ProjectOfTest, sha_of
 from workers.syncing.agent import NodeAgent
 from workers.syncing.folder import NodeFolder
-from workers.syncing.link import ServiceLink, ServiceSilent
+from workers.syncing.link import ServiceLink, ServiceRefuses, ServiceSilent
 
 
 class LosingLink(ServiceLink):
-    """The first commit has no answer. `arrives`: it is carried out. `goes_on`: the node hears of the loss."""
+    """The first commit has no answer. `goes_on`: the node hears of the loss."""
 
-    arrives, goes_on, folder = True, True, Path()
+    arrives, goes_on, folder = "", True, Path()
 
     def __init__(self, *where: str) -> None:
         super().__init__(*where)
@@ -29,8 +29,13 @@ class LosingLink(ServiceLink):
 
     async def commit(self, batch: str, changes: Sequence[PathChange], *, known: bool = False) -> dict[str, Any]:
         if self.lost.is_set():
-            return await super().commit(batch, changes, known=known)
-        if self.arrives:
+            try:
+                return await super().commit(batch, changes, known=known)
+            finally:
+                if known and self.arrives == "later":
+                    with pytest.raises(ServiceRefuses):
+                        await super().commit(batch, changes)
+        if self.arrives == "was carried out":
             await super().commit(batch, changes)
         (self.folder / "renamed").rename(self.folder / "other")
         (self.folder / "edited").write_bytes(b"second")
@@ -64,9 +69,9 @@ async def running(folder: Path, link: ServiceLink) -> AsyncIterator[asyncio.Task
 
 
 @pytest.mark.parametrize("goes_on", [True, False], ids=["goes on", "dies"])
-@pytest.mark.parametrize("arrives", [True, False], ids=["was carried out", "did not arrive"])
+@pytest.mark.parametrize("arrives", ["was carried out", "did not arrive", "later"])
 async def test_what_was_changed_since_a_commit_without_an_answer_is_changed_from_there(
-    service: Service, mount: MountOfTest, tmp_path: Path, arrives: bool, goes_on: bool
+    service: Service, mount: MountOfTest, tmp_path: Path, arrives: str, goes_on: bool
 ) -> None:
     project = await asyncio.to_thread(ProjectOfTest, service, mount)
     first = tmp_path / "first"
