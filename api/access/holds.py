@@ -126,7 +126,7 @@ async def create(request: Request) -> Response:
         path = await _path(connection, principal, mount.id, body)
         authorise(principal, "mounts", mount.id, path)
         if (known := await made_before(connection, asked)) is not None:
-            return _made((await _row(connection, principal, int(known))).document)
+            return responses.data((await _row(connection, principal, int(known))).document, 201)
         _check_until(body)
         await begin.lock_mounts(connection, {mount.id})
         if await holds.taken_now(connection, mount.id, path):
@@ -143,13 +143,7 @@ async def create(request: Request) -> Response:
         await acts.record(connection, request, principal, ActKind.CREATE_HOLD, details, mount=mount.id)
     if locks:
         front.services.start(keep_object_locks, mount=mount.id)
-    return _made(shown)
-
-
-def _made(shown: str) -> Response:
-    answer = responses.data(shown)
-    answer.status_code = 201
-    return answer
+    return responses.data(shown, 201)
 
 
 @router.get(

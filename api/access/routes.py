@@ -261,8 +261,7 @@ async def _again(
 
 
 def _issued(shown: str, token: str, status: int) -> Response:
-    answer = responses.data(f'{shown[:-1]},"token":"{token}"}}')
-    answer.status_code = status
+    answer = responses.data(f'{shown[:-1]},"token":"{token}"}}', status)
     answer.headers["cache-control"] = "no-store"
     return answer
 

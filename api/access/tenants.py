@@ -54,7 +54,7 @@ async def create(request: Request) -> Response:
     asked = keyed(request, principal, body)
     async with front_of(request).services.pool.connection() as connection, connection.transaction():
         if await made_before(connection, asked) is not None:
-            return _made(await _document(connection, body.id))
+            return responses.data(await _document(connection, body.id), 201)
         suspended = _suspended(body.state, body.reads)
         if not await tenants.create(connection, body.id, body.display_name, suspended, body.requests_per_second):
             raise InvalidRequest(
@@ -65,13 +65,7 @@ async def create(request: Request) -> Response:
         await acts.record(
             connection, request, principal, ActKind.CREATE_TENANT, acts.ActDetails(after=json.loads(shown))
         )
-    return _made(shown)
-
-
-def _made(shown: str) -> Response:
-    answer = responses.data(shown)
-    answer.status_code = 201
-    return answer
+    return responses.data(shown, 201)
 
 
 @router.get(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -150,7 +150,7 @@ async def _answer(request: Request, *, yes: bool) -> Response:
     front, id, asked = front_of(request), read_drift_id(request), keyed(request, principal)
     async with front.services.pool.connection() as connection:
         if (known := await made_earlier(connection, asked)) is not None:
-            return _accepted(orjson.loads(known))
+            return _data(orjson.loads(known), 202)
         look = await looks.held_one(connection, id, principal.tenant)
         if look is None or not _seen(principal, look.mount, look.places):
             raise NotFound("No look of this id waits.")
@@ -174,13 +174,7 @@ async def _answer(request: Request, *, yes: bool) -> Response:
     shown = {"looks": [{"id": id, "backendMountId": look.mount, "reason": look.reason, "plan": plan}]}
     async with front.services.pool.connection() as connection, connection.transaction():
         await note(connection, asked, orjson.dumps(shown).decode())
-    return _accepted(shown)
-
-
-def _accepted(shown: Mapping[str, Any]) -> Response:
-    answer = _data(shown)
-    answer.status_code = 202
-    return answer
+    return _data(shown, 202)
 
 
 async def _release(connection: Connection, request: Request, principal: Principal, id: int, look: Look) -> None:
@@ -235,5 +229,5 @@ async def decided(request: Request) -> Response:
     return _data(await decide.decide(front, principal, body, keyed(request, principal, body)))
 
 
-def _data(shown: Any) -> Response:
-    return Response(orjson.dumps({"data": shown}), media_type=JSON)
+def _data(shown: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps({"data": shown}), status, media_type=JSON)

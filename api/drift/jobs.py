@@ -65,8 +65,7 @@ async def ask(request: Request) -> Response:
         front.services.announce()
         front.services.start(reconcile, mount=mount.id, job=JobRef(job, principal.tenant))
     shown = {"enqueued": True, "id": job, "jobId": job, "jobKey": f"reconcile:{mount.id}:{job}"}
-    answer = responses.data(orjson.dumps(shown).decode())
-    answer.status_code = 202
+    answer = responses.data(orjson.dumps(shown).decode(), 202)
     answer.headers["location"] = f"/v1/reconciliation/jobs/{job}"
     return answer
 

@@ -5,8 +5,8 @@ from starlette.responses import Response
 JSON = "application/json"
 
 
-def data(document: str) -> Response:
-    return Response(f'{{"data":{document}}}'.encode(), 200, media_type=JSON)
+def data(document: str, status: int = 200) -> Response:
+    return Response(f'{{"data":{document}}}'.encode(), status, media_type=JSON)
 
 
 def pagination(total: int, limit: int, offset: int) -> str:

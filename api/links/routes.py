@@ -221,6 +221,6 @@ def _shown(front: Front, request: Request, principal: Principal, row: LinkRow) -
 
 
 def shown(front: Front, request: Request, principal: Principal, row: LinkRow, status: int = 200) -> Response:
-    answer = responses.data(orjson.dumps(_shown(front, request, principal, row)).decode())
-    answer.headers["cache-control"], answer.status_code = "no-store", status
+    answer = responses.data(orjson.dumps(_shown(front, request, principal, row)).decode(), status)
+    answer.headers["cache-control"] = "no-store"
     return answer

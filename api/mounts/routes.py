@@ -220,8 +220,7 @@ async def _shown(front: Front, principal: Principal, mount: MountId, status: int
         document = await mounts.show(connection, mount, principal.tenant)
     if document is None:
         raise BackendNotFound(backendMountId=mount)
-    answer = responses.data(document)
-    answer.status_code = status
+    answer = responses.data(document, status)
     if status == 201:
         answer.headers["location"] = f"/v1/backend-mounts/{mount}"
     return answer

@@ -58,8 +58,7 @@ async def recompute(request: Request) -> Response:
     if id is None or shown is None:
         raise _no_directory(found, mount.id, path)
     front.services.start(run_recompute, mount=mount.id, recompute=id)
-    answer = responses.data(shown.text)
-    answer.status_code = 202
+    answer = responses.data(shown.text, 202)
     answer.headers["location"] = f"/v1/rollups/recomputes/{id}"
     return answer
 

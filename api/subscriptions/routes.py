@@ -340,6 +340,4 @@ def _wake(front: Front, id: str) -> None:
 
 
 def _answer(document: dict[str, Any], status: int = 200) -> Response:
-    answer = responses.data(orjson.dumps(document).decode())
-    answer.status_code = status
-    return answer
+    return responses.data(orjson.dumps(document).decode(), status)
