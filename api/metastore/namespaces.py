@@ -25,6 +25,7 @@ from schema.errors import InvalidRequest, NotFound
 from schema.ids import MountId
 from schema.metastore.namespaces import checked_name
 from schema.store import records as store
+from schema.store.records import RecordDocument
 
 if TYPE_CHECKING:
     from schema.store.connection import Connection
@@ -71,7 +72,8 @@ async def show(request: Request) -> Response:
     """Its schema and its rules."""
     principal = await admit(request, "read")
     refuse_if_off(request)
-    return await _shown(request, principal.tenant, request.path_params["name"])
+    async with front_of(request).services.pool.connection() as connection:
+        return _shown(await _found(connection, principal.tenant, request.path_params["name"]))
 
 
 @router.post(
@@ -86,9 +88,7 @@ async def create(request: Request) -> Response:
     """All that it says: schema and rules that are left out are taken away. A rule holds at its path and below it, the longest
     one where several do. `refuse` tells a client that names another namespace so, and marks a record that was moved there as a
     `violation`; `correct` puts it right. Records that are there already are looked at again."""
-    answer = await _put(request, None)
-    answer.status_code = 201
-    return answer
+    return await _put(request, None, 201)
 
 
 @router.put(
@@ -100,7 +100,7 @@ async def create(request: Request) -> Response:
 )
 async def put(request: Request) -> Response:
     """As POST, with the name in the address."""
-    return await _put(request, request.path_params["name"])
+    return await _put(request, request.path_params["name"], 200)
 
 
 @router.delete(
@@ -119,13 +119,13 @@ async def delete(request: Request) -> Response:
     async with front_of(request).services.pool.connection() as connection, connection.transaction():
         if await store.hold_namespace(connection, principal.tenant, name) is None:
             raise NotFound("There is no such namespace.")
-        told = acts.ActDetails(before=await _document(connection, principal.tenant, name))
+        told = acts.ActDetails(before=_told(await _found(connection, principal.tenant, name)))
         await store.drop_namespace(connection, principal.tenant, name)
         await acts.record(connection, request, principal, ActKind.REMOVE_NAMESPACE, told)
     return Response(status_code=204)
 
 
-async def _put(request: Request, named: str | None) -> Response:
+async def _put(request: Request, named: str | None, status: int) -> Response:
     principal = await admit_everywhere(request, "mounts")
     refuse_if_off(request)
     front, body = front_of(request), await read_json(request, NewNamespace)
@@ -140,22 +140,26 @@ async def _put(request: Request, named: str | None) -> Response:
     try:
         async with front.services.pool.connection() as connection, connection.transaction():
             check_version(version, await store.hold_namespace(connection, principal.tenant, name) or 0)
-            before = await _document(connection, principal.tenant, name)
+            before = await _found(connection, principal.tenant, name)
             await store.put_namespace(connection, principal.tenant, name, body.description, body.schema_, rules)
-            told = acts.ActDetails(before=before, after=await _document(connection, principal.tenant, name))
+            after = await _found(connection, principal.tenant, name)
+            told = acts.ActDetails(before=_told(before), after=_told(after))
             await acts.record(connection, request, principal, ActKind.PUT_NAMESPACE, told)
     except UniqueViolation as error:
         raise InvalidRequest(
             "Two rules name the same path of the same mount; a path belongs to one namespace.",
             fields=[{"field": "rules", "message": "another rule has this path"}],
         ) from error
-    return await _shown(request, principal.tenant, name)
+    return _shown(after, status)
 
 
-async def _document(connection: "Connection", tenant: str, name: str) -> dict[str, Any] | None:
-    """As the journal keeps it. None: there is none."""
-    found = await store.namespaces(connection, tenant, name)
-    return json.loads(found[0].text) if found else None
+async def _found(connection: "Connection", tenant: str, name: str) -> RecordDocument | None:
+    return next(iter(await store.namespaces(connection, tenant, name)), None)
+
+
+def _told(found: RecordDocument | None) -> dict[str, Any] | None:
+    """As the journal keeps it."""
+    return None if found is None else json.loads(found.text)
 
 
 def _stored(rule: NamespaceRule) -> dict[str, Any]:
@@ -163,11 +167,9 @@ def _stored(rule: NamespaceRule) -> dict[str, Any]:
     return {"mount": rule.backend_mount_id, "prefix": prefix.hex(), "mode": rule.mode}
 
 
-async def _shown(request: Request, tenant: str, name: str) -> Response:
-    async with front_of(request).services.pool.connection() as connection:
-        found = await store.namespaces(connection, tenant, name)
-    if not found:
+def _shown(found: RecordDocument | None, status: int = 200) -> Response:
+    if found is None:
         raise NotFound("There is no such namespace.")
-    answer = responses.data(found[0].text)
-    answer.headers["etag"] = f'"{found[0].version}"'
+    answer = responses.data(found.text, status)
+    answer.headers["etag"] = f'"{found.version}"'
     return answer
