@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +18,7 @@ import structlog
 from schema.sync.ignore import NAME as IGNORE_FILE
 from schema.sync.merge import ConflictRule
 from schema.sync.plan import StepKind, SyncPlan, SyncStep, plan, settled
-from schema.sync.trees import EntryKind, TreeEntry, deep_first
+from schema.sync.trees import EntryKind, Tree, TreeEntry, deep_first
 from workers.syncing.committing import Committing
 from workers.syncing.folder import FolderGone, NodeFolder, Unrest
 from workers.syncing.link import (
@@ -159,18 +159,10 @@ class NodeAgent:
                 problem = self._problem or self._sending.problem or self._placing.problem
                 answer = await self._link.beat(revision, len(self._open) + self._watch.waiting, problem)
                 self._hear(answer["state"], answer["revision"])
-                await self._put_wanted(answer["wanted"])
+                await self._sending.send_wanted(answer["wanted"])
             with suppress(TimeoutError):
                 async with asyncio.timeout(1.0 if self._tier == "flushing" else BEAT_SECONDS):
                     await self._due.wait()
-
-    async def _put_wanted(self, wanted: Iterable[str]) -> None:
-        """Contents that both stores have lost, and this folder has."""
-        missing = set(wanted)
-        if missing:
-            await self._sending.send(
-                {one.entry.sha: path for path, one in list(self._local.items()) if one.entry.sha in missing}
-            )
 
     async def _rescan(self) -> None:
         while True:
@@ -283,15 +275,17 @@ class NodeAgent:
         return self._sending.ready([step for step in made.remote if step.path not in made.held])
 
     def _planned(self, paths: set[bytes]) -> SyncPlan:
+        return plan(*self._sides(paths), self._rule, self._link.node)
+
+    def _sides(self, paths: set[bytes]) -> tuple[Tree, Tree, Tree]:
+        """What is in the folder, in the project, and was agreed on, at these paths."""
         local = {path: self._local[path].entry for path in paths if path in self._local}
         seen = {path: self._state.seen[path] for path in paths if path in self._state.seen}
         agreed = {path: self._state.agreed[path] for path in paths if path in self._state.agreed}
-        return plan(local, seen, agreed, self._rule, self._link.node)
+        return local, seen, agreed
 
     def _remember(self, paths: set[bytes]) -> None:
-        local = {path: self._local[path].entry for path in paths if path in self._local}
-        seen = {path: self._state.seen[path] for path in paths if path in self._state.seen}
-        agreed = {path: self._state.agreed[path] for path in paths if path in self._state.agreed}
+        local, seen, agreed = self._sides(paths)
         now = settled(local, seen, agreed)
         for path in paths:
             if path in now:

@@ -65,10 +65,7 @@ class Committing:
         except ServiceRefuses as refused:
             if refused.code != "OBJECTS_NEEDED":
                 raise
-            needed = set(refused.details["needed"])
-            await self._sending.send(
-                {one.entry.sha: path for path, one in self._local.items() if one.entry.sha in needed}
-            )
+            await self._sending.send_wanted(refused.details["needed"])
             await self._send(changes)
 
     async def _send(self, changes: Sequence[PathChange]) -> None:
@@ -77,7 +74,7 @@ class Committing:
         try:
             answer = await self._link.commit(commit.batch, changes)
         except ServiceRefuses:
-            self._state.answered((), self._local)
+            self._state.not_committed()
             raise
         self._overlay(changes, answer)
 
@@ -88,14 +85,14 @@ class Committing:
         if commit is None:
             return
         if time.time() - commit.at > PENDING_SECONDS:
-            self._state.answered((), self._local)
+            self._state.not_committed()
             return
         try:
             answer = await self._link.commit(commit.batch, commit.changes, known=True)
         except ServiceRefuses as refused:
             if refused.code not in _NOT_COMMITTED:
                 raise
-            self._state.answered((), self._local)
+            self._state.not_committed()
             return
         self._overlay(commit.changes, answer)
 

@@ -127,12 +127,12 @@ class Placing:
         file = self._folder.temporary()
         try:
             file.write(content)
-        except BaseException:
+            self._put(step, entry, before, file)
+        finally:
             file.drop()
-            raise
-        self._put_whole(step, entry, before, file)
 
     def _put_whole(self, step: SyncStep, entry: TreeEntry, before: LocalFile | None, file: TemporaryFile) -> None:
+        """A large file that has come. In a thread."""
         try:
             self._put(step, entry, before, file)
         finally:

@@ -4,7 +4,7 @@ straight into its bucket where there is a way to it."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -61,6 +61,11 @@ class Sending:
 
     async def close(self) -> None:
         await self._large.close()
+
+    async def send_wanted(self, shas: Collection[str]) -> None:
+        """Contents that no store has, or that both have lost, as far as this folder has them."""
+        if wanted := set(shas):
+            await self.send({one.entry.sha: path for path, one in list(self._local.items()) if one.entry.sha in wanted})
 
     async def send(self, contents: Mapping[str, bytes]) -> set[str]:
         """By content, where it lies. Those that are not as they were any more, by now: they are looked at again."""

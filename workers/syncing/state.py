@@ -113,11 +113,15 @@ class AgentState:
         fact = json.dumps([commit.batch, commit.at, dump_changes(commit.changes)])
         self._db.execute("INSERT OR REPLACE INTO facts VALUES ('pending', ?)", (fact,))
 
+    def not_committed(self) -> None:
+        """What was pending was refused, did not come, or is too old to be asked about."""
+        self._db.execute("DELETE FROM facts WHERE name = 'pending'")
+
     def answered(self, paths: Iterable[bytes], local: Mapping[bytes, LocalFile]) -> None:
         """What is known of these paths by its answer; nothing is pending any more. How far the log was followed stays as it was:
         other paths of what was followed may not be kept yet."""
         self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute("DELETE FROM facts WHERE name = 'pending'")
+        self.not_committed()
         self._write(list(paths), local)
         self._db.execute("COMMIT")
 
