@@ -47,15 +47,17 @@ RETURNING o.sha
 
 -- name: move
 -- A move of many rows. A row in no state that the move begins from stays; so does one that is pinned or leased, where that matters.
+-- Both are asked of the row that is written: where it changed while its lock was waited for, what it was before is held against
+-- the table's constraints, too. `array_position` goes by no index.
 UPDATE filestore.project_objects o
    SET tier = (%(tos)s::text[])[array_position(%(froms)s::text[], o.tier)], changed_at = now(),
        cold_key = coalesce(m.cold_key, o.cold_key), verified_at = CASE WHEN %(verified)s THEN now() ELSE o.verified_at END
   FROM (SELECT l.project_id, l.sha, n.cold_key
           FROM (SELECT u.* FROM unnest(%(shas)s::bytea[], %(cold_keys)s::text[]) u (sha, cold_key) ORDER BY u.sha OFFSET 0) n
-         CROSS JOIN LATERAL (SELECT k.* FROM filestore.project_objects k
-                              WHERE k.project_id = %(project)s AND k.sha = n.sha OFFSET 0 FOR UPDATE) l
-         WHERE l.tier = ANY(%(froms)s::text[]) AND NOT (%(unpinned)s AND coalesce(l.pinned_until > now(), false)) OFFSET 0) m
- WHERE o.project_id = m.project_id AND o.sha = m.sha
+         CROSS JOIN LATERAL (SELECT k.project_id, k.sha FROM filestore.project_objects k
+                              WHERE k.project_id = %(project)s AND k.sha = n.sha OFFSET 0 FOR UPDATE) l OFFSET 0) m
+ WHERE o.project_id = m.project_id AND o.sha = m.sha AND array_position(%(froms)s::text[], o.tier) IS NOT NULL
+   AND NOT (%(unpinned)s AND coalesce(o.pinned_until > now(), false))
 RETURNING o.*
 
 -- name: lock

@@ -26,8 +26,9 @@ from schema.store.pool import Pool
 from schema.store.projects import Project
 from schema.store.revisions import CommitRefused
 from schema.sync.changes import ChangeKind, PathChange
-from schema.sync.tiers import Tier
+from schema.sync.tiers import Tier, TierMove
 from tests.store.helpers import make_mount
+from tests.store.operation_rows import blocked
 from tests.store.sync.projects import make_project, send
 
 MOUNT = "0190a1b2-0000-7000-8000-000000000001"
@@ -181,6 +182,29 @@ async def test_contents_that_many_archive_at_once_have_one_place_each(disk: Proj
     await disk.all_pages(disk.tiers.evict)
     assert await disk.tiers_of(shas) == [Tier.COLD] * 20
     assert len(await disk.contents.small(disk.project, shas)) == 20
+
+
+async def test_a_content_that_is_rescued_while_a_move_waits_for_it_is_left_for_the_next_one(
+    disk: ProjectOnDisk,
+) -> None:
+    [sha] = await disk.put(b"condemned")
+    await unlease(disk.pool, [sha])
+    await disk.all_pages(disk.collects.condemn)
+    assert await disk.tiers_of([sha]) == [Tier.CONDEMNED]
+
+    async def archived() -> list[str]:
+        async with disk.pool.connection() as connection:
+            rows = await objects.move(
+                connection, disk.project.id, TierMove.ARCHIVED, [sha], cold_keys=["k"], verified=True
+            )
+        return [row.tier for row in rows]
+
+    async with disk.pool.connection() as holder, holder.transaction():
+        await objects.rescue(holder, disk.project.id, [sha])
+        moving = asyncio.create_task(archived())
+        await blocked(holder)
+    assert await moving == [] and await disk.tiers_of([sha]) == [Tier.HOT]
+    assert await archived() == [Tier.HOT_COLD]
 
 
 async def test_no_mover_takes_the_last_copy_of_what_is_needed_while_all_of_them_work(disk: ProjectOnDisk) -> None:
